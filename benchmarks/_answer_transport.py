@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from math import inf
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -25,23 +26,32 @@ Model = Callable[[int, float], Answer]
 
 CONTENT = (b'data: {"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"word "},'
            b'"finish_reason":null}]}\n\n')
+"""A content of five characters."""
 LAST = b'data: {"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
 HEADERS: Mapping[str, str] = MappingProxyType({"content-type": "text/event-stream"})
 NUMBER = re.compile(rb'"call (\d+)"')
 """The number of a call, in the text of its prompt."""
 
 
+@cache
+def content_of(characters: int) -> bytes:
+    """A content of so many characters."""
+    return CONTENT.replace(b"word ", b"word " * (characters // 5) + b"words"[:characters % 5])
+
+
 class StreamedAnswer:
     """A response whose contents come when those of an answer do."""
 
-    __slots__ = ("_closed", "_ended", "_next", "_times", "_waiter", "connected_at", "headers", "reused", "status")
+    __slots__ = (
+        "_closed", "_ended", "_next", "_sizes", "_times", "_waiter", "connected_at", "headers", "reused", "status",
+    )
 
     def __init__(self, answer: Answer, at: float) -> None:
         self.status = 200
         self.headers = HEADERS
         self.connected_at = at
         self.reused = True
-        self._times = answer.times(at)
+        self._times, self._sizes = answer.parts(at)
         self._next = 0
         self._ended = self._closed = False
         self._waiter: asyncio.Future[None] | None = None
@@ -60,9 +70,15 @@ class StreamedAnswer:
         while self._next < len(times) and times[self._next] <= now:
             self._next += 1
         if self._next < len(times):
-            return CONTENT * (self._next - begin)
+            return self._contents(begin)
         self._ended = True
-        return CONTENT * (self._next - begin) + LAST
+        return self._contents(begin) + LAST
+
+    def _contents(self, begin: int) -> bytes:
+        """The contents from this one to those that have come."""
+        if self._sizes is None:
+            return CONTENT * (self._next - begin)
+        return b"".join(map(content_of, self._sizes[begin:self._next]))
 
     def _end(self) -> bytes:
         if self._closed and not self._ended:

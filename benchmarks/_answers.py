@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import repeat
+from itertools import cycle, repeat
 from random import Random
 from typing import NamedTuple
 
@@ -13,14 +13,34 @@ SILENT = 100_000.0
 """Seconds of silence that stand for ever."""
 
 
+TOKEN = 5
+"""Characters of a token where its answer does not say otherwise."""
+VARIED = (1, 8, 3, 5, 2, 7, 4, 6)
+"""Tokens in one content after the other, of a server whose batches vary."""
+PROSE = {1: 10, 2: 18, 3: 15, 4: 13, 5: 14, 6: 9, 7: 6, 8: 7, 9: 4, 10: 4}
+JSON = {1: 21, 2: 53, 3: 14, 4: 4, 5: 8}
+NUMBERS = {1: 50, 2: 27, 3: 23}
+"""Characters of a token, by how often so many are met: o200k_base over English prose, arguments of a tool call, and a
+table of numbers. By the mean (4.5, 2.3, 1.7 characters) Chinese and Japanese texts lie between the last two."""
+
+
 class Answer(NamedTuple):
-    """When the contents of an answer come: the first one, the gap between two, and a silence before one of them."""
+    """When the tokens of an answer come: the first one, the gap between two, and a silence before one of them.
+
+    - `contents`: the tokens; each of them is a content, unless they come together.
+    - `sizes`: the characters of each token; empty: each has `TOKEN`.
+    - `together`: the tokens in each content after the first one, over and over; empty: one.
+    - `every`: seconds after which the server sends what has come since; 0: each token at once.
+    """
 
     first: float
     gap: float
     contents: int
     stall_at: int | None = None
     stall: float = 0.0
+    sizes: tuple[int, ...] = ()
+    together: tuple[int, ...] = ()
+    every: float = 0.0
 
     @property
     def seconds(self) -> float:
@@ -28,12 +48,32 @@ class Answer(NamedTuple):
         return self.first + self.gap * (self.contents - 1) + self.stall
 
     def times(self, sent_at: float) -> list[float]:
-        """The instants of its contents, if it was asked for at this one."""
+        """The instants of its tokens, if it was asked for at this one."""
         begin, gap = sent_at + self.first, self.gap
         if self.stall_at is None:
             return [begin + number * gap for number in range(self.contents)]
         pauses = (*repeat(0.0, self.stall_at), *repeat(self.stall, self.contents - self.stall_at))
         return [begin + number * gap + pause for number, pause in enumerate(pauses)]
+
+    def parts(self, sent_at: float) -> tuple[list[float], list[int] | None]:
+        """The instants of its contents, and the characters of each; `None`: each has `TOKEN`."""
+        times = self.times(sent_at)
+        if not (self.sizes or self.together or self.every):
+            return times, None
+        sizes = self.sizes or (TOKEN,) * len(times)
+        found: dict[float, int] = {times[0]: sizes[0]}
+        groups = cycle(self.together or (1,))
+        left = next(groups)
+        held, last = 0, times[-1]
+        for at, size in zip(times[1:], sizes[1:], strict=True):
+            held, left = held + size, left - 1
+            if self.every:
+                due = min(last, times[0] + self.every * math.ceil((at - times[0]) / self.every - 1e-9))
+                found[due] = found.get(due, 0) + size
+            elif left == 0 or at == last:
+                found[at] = found.get(at, 0) + held
+                held, left = 0, next(groups)
+        return list(found), list(found.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +87,8 @@ class Law:
     - `silent`, `silence`: the share of answers with so many seconds of silence in the middle.
     - `one_piece`: the share of answers, tool calls, that come in one piece after as long as all contents take.
     - `late`, `late_by`: the share of first contents that come after so many seconds.
+    - `texts`: kinds of text with their shares: how often a token has so many characters.
+    - `together`, `every`: how the server puts tokens into contents, one way for each answer (`Answer`).
     """
 
     models: tuple[tuple[str, float, float], ...] = (("a", 0.6, 0.35), ("b", 0.7, 0.4), ("c", 0.4, 0.3))
@@ -59,6 +101,9 @@ class Law:
     one_piece: float = 0.0
     late: float = 0.0
     late_by: float = 20.0
+    texts: tuple[tuple[float, tuple[tuple[int, int], ...]], ...] = ()
+    together: tuple[tuple[int, ...], ...] = ()
+    every: float = 0.0
 
     def with_sigma(self, sigma: float) -> Law:
         """The same with this sigma of the first contents of every model."""
@@ -79,7 +124,16 @@ class Law:
                 return Answer(first, gap, 4, 3, gap * (contents - 3))
         elif self.silent and random.random() < self.silent and contents > 2:
             return Answer(first, gap, contents, random.randrange(1, contents - 1), self.silence)
-        return Answer(first, gap, contents)
+        return self._in_parts(Answer(first, gap, contents), random)
+
+    def _in_parts(self, answer: Answer, random: Random) -> Answer:
+        if self.texts:
+            kind = random.choices([kind for _, kind in self.texts], [share for share, _ in self.texts])[0]
+            sizes = random.choices([size for size, _ in kind], [often for _, often in kind], k=answer.contents)
+            answer = answer._replace(sizes=tuple(sizes))
+        if self.together:
+            answer = answer._replace(together=random.choice(self.together))
+        return answer._replace(every=self.every) if self.every else answer
 
 
 Trouble = Callable[[Answer, Random, float], Answer]
@@ -103,6 +157,11 @@ def slower(first: float = 1.0, gap: float = 1.0, begin: float = 1 / 3, end: floa
     def worse(answer: Answer, random: Random, at: float) -> Answer:
         return answer._replace(first=first * answer.first, gap=gap * answer.gap) if begin <= at < end else answer
     return worse
+
+
+def larger(tokens: int, begin: float = 1 / 3, end: float = 2 / 3) -> Trouble:
+    """Contents are so many times as large, and as rare, for a part of the day: as many characters a second as ever."""
+    return lambda answer, random, at: answer._replace(together=(tokens,)) if begin <= at < end else answer
 
 
 def outage(answer: Answer, random: Random, at: float) -> Answer:

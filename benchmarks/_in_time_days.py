@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 BAD_SHARE = 0.005
 """The share of healthy answers of the first model that count as bad, for they take longest."""
-WAYS = {"no content": "first", "no more": "silence", "apart": "pace", "tried again": "probe"}
+WAYS = {"no content": "first", "no more": "silence", "apart": "pace", "characters": "pace", "tried again": "probe"}
 """What the reason of an attempt says it was started for."""
 
 

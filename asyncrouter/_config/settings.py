@@ -107,9 +107,9 @@ class Hedge(ShortRepr, PickledByName):
     """When to start the next model beside the current one because it is late: `Hedge(1.5)`, `Hedge("p95")`, "auto".
 
     An attempt is late in three ways: its first content has not come after `after`; it has been silent between two
-    contents for longer than is usual for its model; or its contents come so slowly that the other model would be done
-    sooner. In the first case the first content wins, once more of it has come at a usual pace; in the others the first
-    whole answer.
+    contents for longer than is usual for its model; or it comes so slowly, both by contents and by characters, that the
+    other model would be done sooner. In the first case the first content wins, once more of it has come at a usual
+    pace; in the others the first whole answer.
 
     - `after`: seconds from the sending of the newest request. Or "p95", the time within which 95 % of this model's
       recent answers began ("p50" to "p99.9" likewise), or later where the budget cannot pay for so many. Or "auto":

@@ -258,7 +258,7 @@ class Hedging:
         index = second.find(step_run)
         found = look(sent, second.hedge, second.budget, second.usual(sent, step_run.index, index), now)
         if found.dimension is not None and found.dimension != "first":
-            sent.lease.is_late(found.dimension, found.value, now)
+            sent.lease.is_late(found.dimension, found.value, now, found.measure)
         if not second.race(sent, found, index) and (index is not None or not self._remaining.is_empty):
             self._look_again(sent, found.again_at)
 
@@ -315,6 +315,6 @@ class Hedging:
         looks = [look(sent, second.hedge, second.budget, second.usual(sent, None, index), now) for sent in slow]
         if any(found.dimension is None for found in looks):
             return
-        kept = max(slow, key=lambda sent: sent.answer(now).contents)
+        kept = max(slow, key=lambda sent: sent.answer(now).words)
         self._leaves = next(step_run for step_run in self._running if step_run.attempt is not kept)
         second.race(kept, looks[slow.index(kept)], index)

@@ -142,12 +142,13 @@ class ReplyReader:
             raise
         if not data:
             return False
-        before = decoder.content
+        before, contents = decoder.characters, decoder.content if rest > 0.0 else 0
         self._sent.feed(decoder, data, chunks)
-        if decoder.content != before:
+        if (size := decoder.characters - before) > 0:
             sent, now = self._sent, self._time()
             if now - sent.content_at > sent.longest:
                 sent.longest = now - sent.content_at
+                sent.apart = size / (decoder.content - contents) if rest > 0.0 else size
             sent.content_at = now
         if self._judge_idle:
             self._judge_idle = False

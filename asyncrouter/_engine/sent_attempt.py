@@ -20,7 +20,7 @@ from asyncrouter._errors import (
     ContextTooLong,
     Unauthorized,
 )
-from asyncrouter._policies.memory import Answer
+from asyncrouter._policies.memory import WORD, Answer
 
 if TYPE_CHECKING:
     from asyncrouter._credentials.secret import Secret
@@ -54,8 +54,8 @@ class SentAttempt:
     """
 
     __slots__ = (
-        "answer_until", "attempt", "blocked_before", "clock", "content_at", "decoder", "engine", "entry", "hard_limit",
-        "key", "lease", "longest", "moved", "received", "reply", "request", "response", "sent_at", "shared_clock",
+        "answer_until", "apart", "attempt", "blocked_before", "clock", "content_at", "decoder", "engine", "entry",
+        "first_size", "hard_limit", "key", "lease", "longest", "moved", "received", "reply", "request", "response", "sent_at", "shared_clock",
         "step", "untaken", "wire",
     )
 
@@ -80,6 +80,8 @@ class SentAttempt:
         self.moved: float | None = None  # seconds of an "auto" limit that has been reached, and is longer now
         self.content_at = 0.0  # the instant of the last content
         self.longest = 0.0  # seconds of the longest silence between two contents
+        self.first_size = 0  # characters of the first content
+        self.apart = 0.0  # characters of the content after the longest silence
         self.untaken = False  # the caller of a stream has not read at once what had come
         self.shared_clock = False  # the clock that fired was the deadline, or the step's share of it
         self.response: Response | None = None
@@ -113,6 +115,7 @@ class SentAttempt:
         """The first content has come; how long that took is learned, unless the program has blocked the loop."""
         now = self.engine.time()
         self.content_at = now
+        self.first_size = 0 if self.decoder is None else self.decoder.characters
         attempt = self.attempt
         attempt.first_content = attempt.last_content = now - self.entry.call.began
         if (blocked := self.engine.timers.blocked(now)) > self.blocked_before:
@@ -138,7 +141,12 @@ class SentAttempt:
         first, decoder, last = self.attempt.first_content, self.decoder, self.content_at
         if decoder is None or first is None:
             return NO_ANSWER
-        return Answer(decoder.content, last - self.entry.call.began - first, self.longest, now - last)
+        contents, characters = decoder.content, decoder.characters
+        flowing = size = characters / WORD / contents
+        rest = characters - self.first_size - self.apart
+        if rest >= contents - 2 > 0:  # else most have come together with the first, or after the longest silence
+            flowing = rest / WORD / (contents - 2)
+        return Answer(contents, last - self.entry.call.began - first, self.longest, now - last, size, flowing)
 
     def was_blocked(self, now: float) -> bool:
         """Whether the program has blocked the loop for much of the time until now."""

@@ -14,7 +14,6 @@ from asyncrouter._policies.hedge_budget import HedgeBudget
 from asyncrouter._policies.lateness import (
     MIN_PACE_SECONDS,
     MIN_SILENCE,
-    PACE_TIMES,
     RESCUE_EARLIEST,
     RESCUE_GAIN,
     YOUNG_SAMPLES,
@@ -63,6 +62,7 @@ class Look(NamedTuple):
     - `early`: whether it is late only in view of a model that has become slow, so that nobody is to pay for a race.
     - `sure`: whether it is late beyond doubt, so that it may be rescued.
     - `quiet`: seconds since the last content, or since it was sent.
+    - `measure`: what is usual of a slow pace, by contents or by characters.
     """
 
     dimension: Dimension | None
@@ -71,6 +71,7 @@ class Look(NamedTuple):
     quiet: float
     again_at: float
     early: bool = False
+    measure: Estimate | None = None
 
 
 def first_look_at(sent: SentAttempt, hedge: Hedge | None) -> float:
@@ -111,12 +112,11 @@ def begun_at(sent: SentAttempt) -> float | None:
 
 def next_look_at(sent: SentAttempt, now: float) -> float | None:
     """When to look again at an answer that flows as usual, as far as that is cheap to say; `None`: `look()` says it."""
-    began, decoder = begun_at(sent), sent.decoder
-    if began is None or decoder is None or now - sent.content_at >= MIN_SILENCE - ROUNDING:
+    began = begun_at(sent)
+    if began is None or now - sent.content_at >= MIN_SILENCE - ROUNDING:
         return None
-    age, gaps = now - began, decoder.content - 2
-    usual = PACE_TIMES * sent.lease.usual.pace.middle
-    if age < MIN_PACE_SECONDS or (gaps > 0 and sent.content_at - began - sent.longest <= usual * gaps):
+    age = now - began
+    if age < MIN_PACE_SECONDS or is_usual_pace(sent.answer(now), sent.lease.usual):
         return now + max(ANSWER_LOOK_SECONDS - age, min(MOST_LOOK, max(LEAST_LOOK, LOOK_SHARE * age)))
     return None
 
@@ -175,17 +175,19 @@ def _look_at_answer(sent: SentAttempt, fill: float, other: Usual, now: float, ag
     if silence.dimension is not None:
         return silence._replace(again_at=again_at)
     if age >= MIN_PACE_SECONDS - ROUNDING and is_slow_pace(answer, usual, other):
-        return Look("pace", answer.pace or 0.0, is_slow_pace(answer, usual, other, RESCUE_GAIN), quiet, again_at)
+        sure, judged = is_slow_pace(answer, usual, other, RESCUE_GAIN), usual.pace_of(answer)
+        measure, pace = judged or (usual.pace, 0.0)
+        return Look("pace", pace, sure, quiet, again_at, measure=measure)
     return Look(None, quiet, False, quiet, again_at)
 
 
 def look_at_silence(sent: SentAttempt, fill: float, other: Usual, quiet: float, now: float) -> Look:
     """Look at an answer from which nothing has come for `quiet` seconds; `fill`: how full the hedge budget is."""
-    usual, contents = sent.lease.usual, sent.answer(now).contents
-    limit = late_silence(usual, other, contents, fill)
+    usual, words = sent.lease.usual, sent.answer(now).words
+    limit = late_silence(usual, other, words, fill)
     if quiet < limit - ROUNDING:
         return Look(None, quiet, False, quiet, now + limit - quiet)
-    sure_at = rescue_silence(limit, usual, other, contents)
+    sure_at = rescue_silence(limit, usual, other, words)
     sure = quiet >= sure_at - ROUNDING
     return Look("silence", quiet, sure, quiet, now + (ASK_AGAIN_SECONDS if sure else sure_at - quiet))
 
@@ -197,6 +199,8 @@ def in_words(sent: SentAttempt, found: Look) -> str:
         case "silence":
             return f"{sent.attempt.model}: no more content for {found.value:.3g} s; {usual.silence.in_words()}"
         case "pace":
+            if found.measure is usual.word_pace:
+                return f"{sent.attempt.model}: {found.value:.3g} s {found.measure.what}; {found.measure.in_words()}"
             return f"{sent.attempt.model}: contents {found.value:.3g} s apart; {usual.pace.in_words()}"
         case _:
             return f"{sent.attempt.model}: no content for {found.quiet:.3g} s; {usual.first.in_words()}"

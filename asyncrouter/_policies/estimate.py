@@ -39,11 +39,14 @@ class Estimate:
     """The samples of one duration: `seen` to the end, or cut off."""
 
     __slots__ = (
-        "_curve", "_curve_until", "_jitter", "_rarities", "_refresh_at", "fit", "histogram", "middle", "near", "word",
+        "_curve", "_curve_until", "_jitter", "_rarities", "_refresh_at", "fit", "histogram", "middle", "near", "what",
+        "word",
     )
 
-    def __init__(self, prior: Prior, jitter: float = 0.0) -> None:
+    def __init__(self, prior: Prior, jitter: float = 0.0, what: str = "") -> None:
         self._jitter = jitter
+        self.what = what
+        """What takes so long: the words behind a number of seconds."""
         self.word = "usual"
         """What its median is called: "usual", or "expected" where it is made of another model's samples."""
         self.histogram = Histogram()
@@ -153,7 +156,7 @@ class Estimate:
 
     def copy(self, prior: Prior) -> Estimate:
         """Another one with the same samples."""
-        made = Estimate(prior, self._jitter)
+        made = Estimate(prior, self._jitter, self.what)
         made.histogram = self.histogram.copy()
         made.fit.weight, made.fit.mean, made.fit.squares = self.fit.weight, self.fit.mean, self.fit.squares
         made._refresh()
@@ -161,7 +164,7 @@ class Estimate:
 
     def slower(self, prior: Prior, times: float) -> Estimate:
         """What it would be, had every sample taken so many times as long. It takes no further samples."""
-        made = Estimate(prior, self._jitter)
+        made = Estimate(prior, self._jitter, self.what)
         made.word = "expected"
         made.histogram = self.histogram.slower(times)
         made.fit.weight, made.fit.squares = self.fit.weight, self.fit.squares

@@ -1,4 +1,4 @@
-"""When an attempt is late, in three ways: no first content, silence between two contents, contents too far apart.
+"""When an attempt is late, in three ways: no first content, silence between two contents, a slow pace.
 
 `m` is what is usual for the model that may be late, `o` for the one that would be started beside it. Late is decided by
 worth: the expected time still to come of the one is more than the other would take from its beginning, by a margin (a
@@ -104,39 +104,40 @@ def _worth(m: Usual, o: Usual, gain: float) -> float:
     return curve.first_worth(curve.quantile(EARLIEST_WORTH), (1.0 + gain) * o.whole() - rest)
 
 
-def late_silence(m: Usual, o: Usual, contents: int, fill: float) -> float:
-    """Seconds of silence after so many contents that are late; `fill` is that of the hedge budget, 0 to 1."""
+def late_silence(m: Usual, o: Usual, words: float, fill: float) -> float:
+    """Seconds of silence after so many words that are late; `fill` is that of the hedge budget, 0 to 1."""
     if m.silence.is_young:
         return YOUNG_SILENCE
-    return min(max(MIN_SILENCE, _silence_worth(m, o, contents, SILENCE_GAIN * (2.0 - fill))), MAX_SILENCE)
+    return min(max(MIN_SILENCE, _silence_worth(m, o, words, SILENCE_GAIN * (2.0 - fill))), MAX_SILENCE)
 
 
-def _silence_worth(m: Usual, o: Usual, contents: int, gain: float) -> float:
+def _silence_worth(m: Usual, o: Usual, words: float, gain: float) -> float:
     """Seconds of silence that are worth a race, or that one answer in a thousand has."""
-    rest, curve = (m.contents(contents) - contents) * m.pace.median, m.silence.curve
-    return min(curve.quantile(0.999), curve.first_worth(MIN_SILENCE, (1.0 + gain) * o.whole(contents) - rest))
+    rest, curve = (m.words.mean_above(words) - words) * m.word_pace.median, m.silence.curve
+    return min(curve.quantile(0.999), curve.first_worth(MIN_SILENCE, (1.0 + gain) * o.whole(words) - rest))
 
 
 def is_slow_pace(answer: Answer, m: Usual, o: Usual, gain: float = PACE_GAIN) -> bool:
-    """Whether contents come so far apart that another attempt would be done sooner, by this margin."""
-    pace = answer.pace
-    if pace is None or m.pace.seen < RULE_SAMPLES or pace <= _pace_limit(m.pace):
+    """Whether an answer comes so slowly that another attempt would be done sooner, by this margin."""
+    judged = m.pace_of(answer)
+    if judged is None or judged[0].seen < RULE_SAMPLES or judged[1] <= _pace_limit(judged[0]):
         return False
-    left = (m.contents(answer.contents) - answer.contents) * pace
-    return left > (1.0 + gain) * o.whole(answer.contents)
+    words = answer.words
+    left = (m.words.mean_above(words) - words) * (answer.word_pace or 0.0)
+    return left > (1.0 + gain) * o.whole(words)
 
 
 def _pace_limit(pace: Estimate) -> float:
-    """Seconds between two contents that are usual at the most."""
+    """Seconds between two contents, or for a word, that are usual at the most."""
     median, rare = pace.median, pace.quantile(0.999)
     most = max(0.25, 4.0 * median) if pace.is_young else 2.5 * median
     return max(PACE_TIMES * median, min(most, rare))
 
 
 def is_usual_pace(answer: Answer, m: Usual) -> bool:
-    """Whether contents come about as fast as usual."""
-    pace = answer.pace
-    return pace is not None and pace <= PACE_TIMES * m.pace.middle
+    """Whether an answer comes about as fast as usual."""
+    judged = m.pace_of(answer)
+    return judged is not None and judged[1] <= PACE_TIMES * judged[0].middle
 
 
 def rescue_first(late: float, m: Usual, o: Usual) -> float:
@@ -146,11 +147,11 @@ def rescue_first(late: float, m: Usual, o: Usual) -> float:
     return min(RESCUE_LATEST, max(RESCUE_EARLIEST, 1.2 * late, _worth(m, o, RESCUE_GAIN)))
 
 
-def rescue_silence(late: float, m: Usual, o: Usual, contents: int) -> float:
-    """Seconds of silence after so many contents that are rescued; they were late after `late` seconds."""
+def rescue_silence(late: float, m: Usual, o: Usual, words: float) -> float:
+    """Seconds of silence after so many words that are rescued; they were late after `late` seconds."""
     if m.silence.is_young:
         return YOUNG_SILENCE_RESCUE
-    return min(MAX_SILENCE, max(late + 0.5, RESCUE_EARLIEST, _silence_worth(m, o, contents, RESCUE_GAIN)))
+    return min(MAX_SILENCE, max(late + 0.5, RESCUE_EARLIEST, _silence_worth(m, o, words, RESCUE_GAIN)))
 
 
 def automatic_limit(estimate: Estimate) -> float:

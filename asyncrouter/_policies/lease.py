@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from asyncrouter._errors import AttemptError
+    from asyncrouter._policies.estimate import Estimate
     from asyncrouter._policies.memory import Answer, RequestKind, Usual
     from asyncrouter._policies.model_state import ModelState
     from asyncrouter._policies.pacing import Rank
@@ -125,13 +126,12 @@ class Lease:
         first = self.usual.first
         return 1.0 if seconds <= first.near else first.p_value(seconds)
 
-    def is_late(self, dimension: Dimension, value: float, now: float) -> None:
-        """Count it against its model that the attempt, not ended yet, takes so long already."""
+    def is_late(self, dimension: Dimension, value: float, now: float, measure: Estimate | None = None) -> None:
+        """Count it against its model that the attempt, not ended yet, takes so long already; `measure`: of its pace."""
         if not self.state.breakers_on:
             return
-        usual = self.usual
-        estimate = {"first": usual.first, "silence": usual.silence, "pace": usual.pace}[dimension]
-        given = self._given.get(dimension, 0.0)
+        usual, given = self.usual, self._given.get(dimension, 0.0)
+        estimate = measure or {"first": usual.first, "silence": usual.silence, "pace": usual.pace}[dimension]
         counted = self.state.slowness.cut(dimension, estimate.p_value(value), now, given, (estimate, value))
         self._given = {**self._given, dimension: counted}
 
@@ -150,8 +150,8 @@ class Lease:
         return min(self._pace_p(answer), self._silence_p(answer)) > PROBE_REST_P
 
     def _pace_p(self, answer: Answer) -> float:
-        usual, pace = self.usual.pace, answer.pace
-        return 1.0 if pace is None or pace <= usual.near else usual.p_value(pace)
+        judged = self.usual.pace_of(answer)
+        return 1.0 if judged is None or judged[1] <= judged[0].near else judged[0].p_value(judged[1])
 
     def _silence_p(self, answer: Answer) -> float:
         usual, silence = self.usual.silence, answer.silence
@@ -303,9 +303,9 @@ class Lease:
 
     def _count_contents(self, now: float, answer: Answer, *, whole: bool) -> None:
         """Count pace and silence of an answer for or against the model."""
-        slowness, given, pace = self.state.slowness, self._given, answer.pace
-        if pace is not None and (whole or answer.contents >= MIN_PACE_CONTENTS):
-            slowness.ended("pace", self._pace_p(answer), now, given.get("pace", 0.0), (self.usual.pace, pace))
+        slowness, given, judged = self.state.slowness, self._given, self.usual.pace_of(answer)
+        if judged is not None and (whole or answer.contents >= MIN_PACE_CONTENTS):
+            slowness.ended("pace", self._pace_p(answer), now, given.get("pace", 0.0), judged)
         if answer.contents < 2:
             return
         silence_p, seen = self._silence_p(answer), (self.usual.silence, answer.silence)

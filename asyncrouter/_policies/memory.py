@@ -1,8 +1,16 @@
 """What is usual for the answers of one model on one wire: first content, longest silence, pace, length.
 
 It is kept for each size of prompt and kind of request (`RequestKind`), and for all of them together; a kind that has
-too few samples is judged by all. An answer costs four samples, a content of it nothing; once hundreds are known, most
+too few samples is judged by all. An answer costs six samples, a content of it nothing; once hundreds are known, most
 answers cost one.
+
+A pace is measured twice: in seconds from content to content, and in seconds for `WORD` characters. Neither would do
+alone (`benchmarks/pace.py`). A busy server puts more tokens into a content, so that contents become rarer while the
+answer is as quick as ever; a gateway that sends what has come every so often sends as many when it is slow. But where
+each token is a content, their number is steady and their size is not: a token of a table of numbers has 1.7 characters,
+of JSON 2.3, of English prose 4.5. So an answer is slow if it is slow by both; or by characters alone, where its
+contents are smaller than any kind of text explains (`Usual.pace_of`). Lengths, and the time still to come, are
+reckoned in characters, which mean the same at every model.
 """
 
 from __future__ import annotations
@@ -19,12 +27,15 @@ if TYPE_CHECKING:
 
 FIRST = Prior(1.5, 0.5)
 """Seconds to the first content, before anything is known."""
+WORD = 5
+"""Characters of a word, the unit of lengths and of the pace by characters: that of typists, and about a token of
+English prose."""
 PACE = Prior(0.03, 0.3)
-"""Seconds from one content to the next, before anything is known."""
+"""Seconds from one content to the next, and for a word, before anything is known."""
 SILENCE = Prior(0.05, 1.0)
 """Seconds of the longest silence in an answer, before anything is known."""
 LENGTH = Prior(200.0, 1.0)
-"""Contents of an answer, before anything is known."""
+"""Contents, and words, of an answer, before anything is known."""
 SMALL_BYTES = 1024
 """Bytes of a request below which it belongs to the smallest size; each further size is four times as long."""
 SIZES = 6
@@ -37,8 +48,12 @@ ONE_IN = 5
 """The share of answers that is taken down then: one in so many, a prime, so that no pattern of requests is missed."""
 ORDINARY_SILENCE = 0.5
 """Seconds of silence between contents up to which a silence says nothing against a model."""
+SMALLER = 3.0
+"""How many times as slow by characters as by contents an answer is whose contents are too small for any kind of text: a
+token of prose has 2.6 times as many characters as one of a table of numbers (o200k_base), or of Japanese 2.3."""
 MIN_PACE_CONTENTS = 8
-"""Contents from which on an answer that was cut off says something about its pace."""
+"""Contents from which on an answer that was cut off says something about its pace, and the size of its contents is no
+chance."""
 
 
 class RequestKind(NamedTuple):
@@ -60,12 +75,21 @@ class Answer(NamedTuple):
     - `contents`: how many have come; `seconds`: from the first to the last of them.
     - `longest`: seconds of the longest silence between two of them.
     - `quiet`: seconds since the last one, where the answer was cut off or still runs.
+    - `size`: the words in a content, on average. `flowing`: the same without the first content and the one after the
+      longest silence: of those whose time is in `pace`.
     """
 
     contents: int
     seconds: float
     longest: float
     quiet: float = 0.0
+    size: float = 1.0
+    flowing: float = 1.0
+
+    @property
+    def words(self) -> float:
+        """The words that have come."""
+        return self.contents * self.size
 
     @property
     def silence(self) -> float:
@@ -80,41 +104,61 @@ class Answer(NamedTuple):
         """
         return None if self.contents < 3 else max(0.0, self.seconds - self.longest) / (self.contents - 2)
 
+    @property
+    def word_pace(self) -> float | None:
+        """Seconds for a word, in the same time."""
+        pace = self.pace
+        return None if pace is None else pace / self.flowing
+
     def after(self, contents: int) -> Answer:
         """What it would be, had it got as far as so many contents by now: it will be no quicker than that."""
-        return Answer(contents, self.seconds + self.quiet, self.silence)
+        return Answer(contents, self.seconds + self.quiet, self.silence, 0.0, self.size, self.size)
 
 
 class Usual:
     """What is usual for one kind of request."""
 
-    __slots__ = ("_passed_over", "first", "length", "pace", "silence")
+    __slots__ = ("_passed_over", "first", "length", "pace", "silence", "word_pace", "words")
 
     def __init__(self) -> None:
         self._passed_over = 0  # answers since the last one that was taken down
-        self.first = Estimate(FIRST, JITTER)
-        self.silence = Estimate(SILENCE)
-        self.pace = Estimate(PACE)
-        self.length = LogFit(LENGTH)
+        self.first = Estimate(FIRST, JITTER, "to first content")
+        self.silence = Estimate(SILENCE, what="of silence between contents")
+        self.pace = Estimate(PACE, what="from content to content")
+        self.word_pace = Estimate(PACE, what=f"for {WORD} characters")
+        self.length = LogFit(LENGTH)  # in contents, for a reader
+        self.words = LogFit(LENGTH)
 
     def __repr__(self) -> str:
         return f"<Usual {self.first!r}, pace {self.pace!r}, length {self.length!r}>"
 
     def is_ordinary(self, answer: Answer) -> bool:
         """Whether neither silence nor pace of a whole answer says anything against its model."""
-        contents, seconds, longest, _ = answer
-        quiet = longest < ORDINARY_SILENCE or longest <= self.silence.near
-        return quiet and seconds - longest <= self.pace.near * (contents - 2)
+        if answer.longest >= ORDINARY_SILENCE and answer.longest > self.silence.near:
+            return False
+        judged = self.pace_of(answer)
+        if judged is None:
+            return answer.contents == 2  # there is no time but the one silence
+        return judged[1] <= judged[0].near
 
-    def contents(self, after: int = 0) -> float:
-        """The expected contents of an answer that has more than `after`."""
-        return self.length.mean_above(float(after))
+    def pace_of(self, answer: Answer) -> tuple[Estimate, float] | None:
+        """By which measure an answer is judged, contents or characters, and its pace by that; `None` below three contents.
 
-    def whole(self, after: int = 0) -> float:
-        """The expected seconds of a whole answer that has more contents than `after`."""
+        It is the one by which it is less slow. But where it is far slower by characters, they are what counts: as many
+        contents come, with less in them.
+        """
+        pace, word_pace = answer.pace, answer.word_pace
+        if pace is None or word_pace is None:
+            return None
+        by_contents, by_words = pace * self.word_pace.middle, word_pace * self.pace.middle  # times both medians
+        most = SMALLER * by_contents if answer.contents >= MIN_PACE_CONTENTS else inf
+        return (self.pace, pace) if by_contents <= by_words <= most else (self.word_pace, word_pace)
+
+    def whole(self, after: float = 0.0) -> float:
+        """The expected seconds of a whole answer that has more words than `after`."""
         if not self.length.weight and not self.first.is_young:  # one body: its first content is all
             return self.first.median
-        return self.first.median + self.contents(after) * self.pace.median
+        return self.first.median + self.words.mean_above(after) * self.word_pace.median
 
     def pool(self, others: list[Usual]) -> None:
         """Let other models of the chain say what to expect, while this one has few samples."""
@@ -122,7 +166,9 @@ class Usual:
             self.first.pool([other.first for other in others])
             self.silence.pool([other.silence for other in others])
             self.pace.pool([other.pace for other in others])
+            self.word_pace.pool([other.word_pace for other in others])
             self.length.pool([other.length for other in others])
+            self.words.pool([other.words for other in others])
 
     def add_answer(self, answer: Answer, now: float, *, whole: bool) -> None:
         """Count an answer, `whole` or cut off."""
@@ -134,6 +180,7 @@ class Usual:
         pace = answer.pace
         if pace is not None and (whole or answer.contents >= MIN_PACE_CONTENTS):
             self.pace.add(pace, now)
+            self.word_pace.add(pace / answer.flowing, now)
         if answer.contents >= 2:
             if whole:
                 self.silence.add(answer.silence, now)
@@ -141,6 +188,7 @@ class Usual:
                 self.silence.add_cut(answer.silence, now)
         if whole and answer.contents:
             self.length.add(float(answer.contents))
+            self.words.add(answer.words)
 
     def slower(self, times: float) -> Usual:
         """What would be usual, did everything take so many times as long."""
@@ -148,6 +196,7 @@ class Usual:
         made.first = self.first.slower(FIRST, times)
         made.silence = self.silence.slower(SILENCE, times)
         made.pace = self.pace.slower(PACE, times)
+        made.word_pace = self.word_pace.slower(PACE, times)
         return made
 
     def copy(self) -> Usual:
@@ -156,8 +205,9 @@ class Usual:
         made.first = self.first.copy(FIRST)
         made.silence = self.silence.copy(SILENCE)
         made.pace = self.pace.copy(PACE)
-        length = self.length
-        made.length.weight, made.length.mean, made.length.squares = length.weight, length.mean, length.squares
+        made.word_pace = self.word_pace.copy(PACE)
+        for to, fit in ((made.length, self.length), (made.words, self.words)):
+            to.weight, to.mean, to.squares = fit.weight, fit.mean, fit.squares
         return made
 
 

@@ -142,7 +142,7 @@ class Slowness:
         before = self._evidence[dimension]
         self._evidence[dimension] = total = max(0.0, before + evidence)
         if total >= LIMIT:
-            self._demote(now, _in_words(dimension, seen))
+            self._demote(now, _in_words(seen))
         elif (total == 0.0) != (before == 0.0):
             self._find_calm()
 
@@ -208,10 +208,9 @@ class Slowness:
         self._changed("not slow any more", "")
 
 
-def _in_words(dimension: Dimension, seen: Seen | None) -> str:
+def _in_words(seen: Seen | None) -> str:
     """Why a model is slow: the last duration that spoke against it, beside what is usual."""
-    what = {"first": "to first content", "silence": "of silence between contents", "pace": "from content to content"}
     if seen is None:
         return "answers do not end within `total`"
     usual, value = seen
-    return f"{value:.3g} s {what[dimension]}, {usual.word} {usual.median:.3g} s"
+    return f"{value:.3g} s {usual.what}, {usual.word} {usual.median:.3g} s"

@@ -27,7 +27,7 @@ class WireChoice(NamedTuple):
 class Decoder(Protocol):
     """Decodes the body of one successful response: any number of `feed()`, then `close()`, then the reply is final.
 
-    `reply`, `content` and `cost_usd` may be read at any time and say what has come so far.
+    `reply`, `content`, `characters` and `cost_usd` may be read at any time and say what has come so far.
     """
 
     done: bool
@@ -46,6 +46,11 @@ class Decoder(Protocol):
 
         Of Anthropic's blocks of other kinds each counts as one piece, when it begins.
         """
+        ...
+
+    @property
+    def characters(self) -> int:
+        """How many characters these pieces have. One without words, such as a picture, counts as one character."""
         ...
 
     @property

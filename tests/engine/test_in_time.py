@@ -112,7 +112,7 @@ def test_the_pace_of_a_crawl_is_told(clock: Clock, world: World) -> None:
     (reply,) = learned(clock, world, Act(tokens=65, first_token=0.5, gap=0.375), hedge="p95")
 
     assert reply.trace.attempts[1].sent == pytest.approx(1.5, abs=0.25)
-    assert reply.trace.attempts[1].why.startswith("a: contents 0.375 s apart; usual 0.031")
+    assert reply.trace.attempts[1].why.startswith("a: 0.312 s for 5 characters; usual 0.0336 s")
 
 
 def test_a_late_answer_that_goes_on_may_still_win(clock: Clock, world: World) -> None:

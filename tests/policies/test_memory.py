@@ -28,7 +28,7 @@ def test_a_pace_leaves_out_the_longest_silence(answer: Answer, pace: float | Non
     assert (answer.pace, answer.silence) == (pace, silence)
 
 
-def test_a_whole_answer_is_four_samples() -> None:
+def test_a_whole_answer_is_six_samples() -> None:
     """A hundred answers alike are what is usual."""
     memory = Memory()
     filled(memory, 0.5, 100)
@@ -37,7 +37,7 @@ def test_a_whole_answer_is_four_samples() -> None:
     assert usual.first.median == pytest.approx(0.5, rel=0.02)
     assert usual.pace.median == pytest.approx(0.05, rel=0.02)
     assert usual.silence.median == pytest.approx(0.05, rel=0.02)
-    assert usual.contents() == pytest.approx(60.0, rel=0.02)
+    assert usual.words.mean_above(0.0) == pytest.approx(60.0, rel=0.02)
     assert usual.whole() == pytest.approx(0.5 + 60 * 0.05, rel=0.03)
 
 
@@ -93,3 +93,21 @@ def test_the_number_of_kinds_is_bounded() -> None:
 def test_what_makes_a_kind(params: dict[str, object], kind: RequestKind) -> None:
     """Effort, tools, a format and the decade of the longest answer make a kind."""
     assert request_kind(params) == kind
+
+
+@pytest.mark.parametrize(("answer", "measure", "seconds"), [
+    (Answer(20, 1.9, 0.1), "pace", 0.1),  # as slow by both
+    (Answer(20, 1.9, 0.1, size=0.5, flowing=0.5), "pace", 0.1),  # another kind of text
+    (Answer(20, 1.9, 0.1, size=0.25, flowing=0.25), "word_pace", 0.4),  # too small for any text
+    (Answer(7, 0.6, 0.1, size=0.25, flowing=0.25), "pace", 0.1),  # so few may be small by chance
+    (Answer(20, 15.2, 0.8, size=8.0, flowing=8.0), "word_pace", 0.1),  # larger and rarer
+    (Answer(4, 0.3, 0.1, size=50.0, flowing=2.0), "word_pace", 0.05),  # the large one came after the silence
+])
+def test_a_pace_is_judged_by_what_is_less_slow(answer: Answer, measure: str, seconds: float) -> None:
+    """By contents or by characters, unless the contents are too small for any kind of text."""
+    usual = Usual()
+    for _ in range(20):
+        usual.add_answer(Answer(20, 0.95, 0.05), 0.0, whole=True)
+
+    assert usual.pace_of(answer) == (getattr(usual, measure), pytest.approx(seconds))
+    assert usual.pace_of(Answer(2, 1.0, 1.0)) is None

@@ -82,7 +82,7 @@ def test_everything_takes_so_many_times_as_long() -> None:
     ):
         for q in (0.1, 0.5, 0.95, 0.999):
             assert after.quantile(q) == pytest.approx(3.0 * before.quantile(q), rel=0.02)
-    assert made.contents() == usual.contents()
+    assert made.words.mean_above(0.0) == usual.words.mean_above(0.0)
     assert memory.slower(TIMES) is made
     memory.add(0.5, 100, 0.0)
     assert memory.slower(TIMES) is not made

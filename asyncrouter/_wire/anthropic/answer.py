@@ -58,11 +58,11 @@ class MessageBuilder:
 
     __slots__ = (
         "_blocks", "_call_ids", "_calls", "_closed_by_end", "_counts", "_counts_are_final", "_created", "_lost",
-        "_message", "_origin", "_stop", "content", "cost_usd", "ended", "error",
+        "_message", "_origin", "_stop", "characters", "content", "cost_usd", "ended", "error",
     )
 
     def __init__(self, created: int, origin: Origin) -> None:
-        self.content = 0
+        self.content = self.characters = 0
         self.cost_usd: float | None = None
         self.ended = False
         self.error: Message | None = None
@@ -213,6 +213,7 @@ class MessageBuilder:
     def _add_piece(self, block: Block, piece: str, chunks: list[Chunk] | None) -> None:
         block.pieces.append(piece)
         self.content += 1
+        self.characters += len(piece)
         if chunks is None:
             return
         if block.kind == "text":
@@ -241,6 +242,7 @@ class MessageBuilder:
             self._begin_call(block, chunks)
         elif block.kind not in {"text", "thinking"}:
             self.content += 1
+            self.characters += 1
         elif not isinstance(piece := given.get(block.kind), str):
             self._mark_lost("a block without its words")
         elif piece:
@@ -258,6 +260,7 @@ class MessageBuilder:
             block.given["name"] = ""
             return
         self.content += 1
+        self.characters += len(name)
         if chunks is not None:
             chunks.append(Chunk("", "", ({"index": block.call_index, **block.tool_call()},)))
 

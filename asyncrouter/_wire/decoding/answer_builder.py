@@ -23,6 +23,8 @@ class AnswerBuilder(Protocol):
 
     Of Anthropic's blocks of other kinds each counts as one piece, when it begins.
     """
+    characters: int
+    """How many characters these pieces have. One without words, such as a picture, counts as one character."""
     ended: bool
     """Whether nothing more comes: the vendor's last event, an error or something unreadable. Decoders set it too."""
     error: Message | None

@@ -39,7 +39,7 @@ class BodyDecoder:
 
     __slots__ = (
         "_body", "_classifier", "_closed", "_error", "_events", "_is_document", "_new_builder", "_params", "_reply",
-        "_request_id", "_shortcut", "_texts", "_told_cost", "_weight", "content", "cost_usd", "done", "skipped",
+        "_request_id", "_shortcut", "_texts", "_told_cost", "_weight", "characters", "content", "cost_usd", "done", "skipped",
     )
 
     def __init__(
@@ -65,7 +65,7 @@ class BodyDecoder:
         self._closed = False
         self._error: AttemptError | None = None
         self._reply = Reply(trace=NO_TRACE)
-        self.content = 0
+        self.content = self.characters = 0
         self.cost_usd = told_cost
         self.done = False
         self.skipped = 0
@@ -150,7 +150,7 @@ class BodyDecoder:
         self._count(events)
 
     def _count(self, events: EventDecoder) -> None:
-        self.content, self.cost_usd = events.content, events.cost_usd
+        self.content, self.characters, self.cost_usd = events.content, events.characters, events.cost_usd
         self.done, self.skipped = events.done, events.skipped
 
     def _read(self, body: bytearray) -> AttemptError | None:
@@ -166,7 +166,8 @@ class BodyDecoder:
         document = self._put_back(document)
         if self._shortcut is not None and isinstance(document, dict) and self._shortcut(document, self._reply):
             stated = cost_in(document.get("usage"))
-            self.content, self.cost_usd = 1, stated if stated is not None else self._told_cost
+            self.content, self.characters = 1, len(self._reply.text)
+            self.cost_usd = stated if stated is not None else self._told_cost
             return None
         return self._read_documents(document if isinstance(document, list) and document else [document], body)
 
@@ -186,5 +187,6 @@ class BodyDecoder:
 
     def _keep(self, builder: AnswerBuilder) -> None:
         stated = builder.cost_usd
-        self.content, self.cost_usd = builder.content, stated if stated is not None else self._told_cost
+        self.content, self.characters = builder.content, builder.characters
+        self.cost_usd = stated if stated is not None else self._told_cost
         builder.write_to(self._reply)

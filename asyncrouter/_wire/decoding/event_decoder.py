@@ -84,10 +84,9 @@ class EventDecoder:
         self._request_id = request_id
         self._told_cost = told_cost  # the cost that a header says
         self._parser = EventParser()
-        self._bytes = 0
+        self._bytes = self._unread = 0  # in all; and after FREE_BYTES, since the last event ended
         self._weight = StreamWeight()  # of what comes after FREE_BYTES
         self._texts: LongTexts | None = None  # what was set aside of that
-        self._unread = 0  # bytes of that since the last event ended
         self._reply = Reply(trace=NO_TRACE) if reply is None else reply
         self._error: AttemptError | None = None
         self._start = b""  # the first bytes, until they say what the body is
@@ -97,8 +96,7 @@ class EventDecoder:
         self._unsent: list[Chunk] | None = None  # of the event that `close()` has read
         self._closed = False
         self._is_special = True  # at the start, a JSON document, halves of characters, done or closed
-        self.done = False
-        self.skipped = 0
+        self.done, self.skipped = False, 0
 
     def __repr__(self) -> str:
         return f"<EventDecoder {self._builder!r}{' done' if self.done else ''}>"
@@ -107,6 +105,11 @@ class EventDecoder:
     def content(self) -> int:
         """How many pieces of content have come."""
         return self._builder.content
+
+    @property
+    def characters(self) -> int:
+        """How many characters these pieces have."""
+        return self._builder.characters
 
     @property
     def cost_usd(self) -> float | None:
@@ -196,8 +199,7 @@ class EventDecoder:
         """End a stream that would hold the loop or fill the memory; nothing more of it is read."""
         self._error = self._error or BadReply(reason, request_id=self._request_id)
         self._document = None
-        self._texts = LongTexts()
-        self._parser = EventParser()
+        self._texts, self._parser = LongTexts(), EventParser()
         self.done = self._is_special = self._builder.ended = True
         return b""
 
@@ -243,8 +245,7 @@ class EventDecoder:
             self._error = no_answer(body, "not whole JSON")
             return
         if documents is None:
-            self._document = None
-            self._unsent = []
+            self._document, self._unsent = None, []
             self._begin_events(body, self._unsent)
             return
         for document in documents:

@@ -60,7 +60,7 @@ class VectorsDecoder:
 
     __slots__ = (
         "_body", "_classifier", "_closed", "_dimensions", "_error", "_find", "_reply", "_request_id", "_texts",
-        "_weight", "content", "cost_usd", "done", "skipped",
+        "_weight", "characters", "content", "cost_usd", "done", "skipped",
     )
 
     def __init__(
@@ -77,7 +77,7 @@ class VectorsDecoder:
         self._closed = False
         self._error: AttemptError | None = None
         self._reply = VectorsReply()
-        self.content = 0
+        self.content = self.characters = 0
         self.cost_usd = told_cost
         self.done = False
         self.skipped = 0
@@ -153,7 +153,7 @@ class VectorsDecoder:
                 return BadReply(f"embedding {index} has {len(vector)} dimensions instead of {wanted}")
             vectors.append(vector)
         self._reply.vectors = vectors
-        self.content = 1
+        self.content = self.characters = 1
         return None
 
 

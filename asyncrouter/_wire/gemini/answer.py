@@ -42,10 +42,10 @@ class ResponseBuilder:
     `origin` is where the response came from.
     """
 
-    __slots__ = ("_completion", "_counts", "_failed", "_origin", "_reader", "content", "ended", "error")
+    __slots__ = ("_completion", "_counts", "_failed", "_origin", "_reader", "characters", "content", "ended", "error")
 
     def __init__(self, now: float, origin: Origin) -> None:
-        self.content = 0
+        self.content = self.characters = 0
         self.ended = False
         self.error: Message | None = None
         self._completion = CompletionBuilder(repeats_after=REPEATS_AFTER)
@@ -84,7 +84,7 @@ class ResponseBuilder:
         if reader.malformed:
             completion.mark_malformed(reader.malformed)
         completion.add_event(chunk, chunks)
-        self.content, self.error = completion.content, completion.error
+        self.content, self.characters, self.error = completion.content, completion.characters, completion.error
         if self.error is not None and not isinstance(self.error.get("error"), dict):
             self.error = event
         self.ended = self.ended or completion.ended

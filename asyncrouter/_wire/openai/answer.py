@@ -55,13 +55,13 @@ class CompletionBuilder:
 
     __slots__ = (
         "_document", "_first_is_open", "_first_texts", "_ids_vary", "_looks_from", "_malformed", "_repeats_after",
-        "_serial", "_unnumbered", "choices", "content", "ended", "envelope", "error", "usage",
+        "_serial", "_unnumbered", "characters", "choices", "content", "ended", "envelope", "error", "usage",
     )
 
     def __init__(self, now: float = 0.0, repeats_after: int = 1) -> None:
         self._serial = now
         self.choices: dict[int, Choice] = {}
-        self.content = 0
+        self.content = self.characters = 0
         self.ended = False
         self.envelope: Message = {}
         """The fields beside the choices: id, model, created and whatever else the host sends."""
@@ -113,11 +113,13 @@ class CompletionBuilder:
                 and event.get("error") is None
             ):
                 if text:
-                    if len(text) >= self._looks_from and self._may_repeat(text):
+                    size = len(text)
+                    if size >= self._looks_from and self._may_repeat(text):
                         self._add_chunk(event, choices, chunks)
                         return
                     self._first_texts.append(text)
                     self.content += 1
+                    self.characters += size
                     if chunks is not None:
                         chunks.append(Chunk(text))
                 return
@@ -279,7 +281,9 @@ class CompletionBuilder:
             mine = self.choices[index] = Choice(f"{serial}_{index}" if index else serial, self._repeats_after)
             if index == 0:
                 self._first_texts = mine.pieces["content"]
-        self.content += mine.add(choice, chunks if index == 0 else None, in_document=self._document is not None)
+        brought = mine.add(choice, chunks if index == 0 else None, in_document=self._document is not None)
+        self.content += brought > 0
+        self.characters += brought
         if index == 0:
             self._first_is_open = not (mine.has_ended or mine.repeated.is_waiting)
         if mine.malformed:

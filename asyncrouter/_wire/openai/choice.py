@@ -98,23 +98,23 @@ class Choice:
             return True
         return is_only_thought(self.text, cut=self.finish_reason == "length")
 
-    def add(self, choice: Message, chunks: list[Chunk] | None, *, in_document: bool = False) -> bool:
-        """Add the choice's next piece, or the whole of it; whether it brought content."""
+    def add(self, choice: Message, chunks: list[Chunk] | None, *, in_document: bool = False) -> int:
+        """Add the choice's next piece, or the whole of it; the characters of the content that it brought."""
         delta, message = choice.get("delta"), choice.get("message")
         if in_document and message:
             delta = None
-        brought = False
+        brought = 0
         if isinstance(delta, dict) and (delta or message is None):
             brought = self._add_delta(delta, chunks, whole=in_document)
         elif delta is not None and (delta or message is None):
             self.malformed = "a message"
         if isinstance(message, dict):
-            brought |= self._add_message(message, chunks, in_document=in_document)
+            brought += self._add_message(message, chunks, in_document=in_document)
         elif message is not None:
             self.malformed = "a message"
         if self.repeated.is_undecided and (self.has_ended or is_word(choice.get("finish_reason"))):
-            brought |= self._release_texts(chunks)
-        self._add_end(choice, brought=brought)
+            brought += self._release_texts(chunks)
+        self._add_end(choice, brought=brought > 0)
         if self.has_ended and self.tool_calls and (rest := self.tool_calls.release()) and chunks is not None:
             chunks.append(Chunk("", "", tuple(rest)))
         return brought
@@ -163,19 +163,19 @@ class Choice:
             return native
         return ""
 
-    def _add_message(self, message: Message, chunks: list[Chunk] | None, *, in_document: bool) -> bool:
+    def _add_message(self, message: Message, chunks: list[Chunk] | None, *, in_document: bool) -> int:
         """Add a whole message. Some hosts put one where a delta belongs; some repeat all deltas in one at the end."""
         if in_document:
             return self._add_delta(message, chunks, whole=True)
         if not self._is_messages and (self.tool_calls or any(self.pieces.values())):
             missing = self._missing_from(message)
             brought = self._complete_calls(message.get("tool_calls"), chunks)
-            return self._add_delta(missing, chunks, whole=True) or brought
+            return brought + self._add_delta(missing, chunks, whole=True)
         self._is_messages = True
         return self._add_delta(message, chunks, whole=True)
 
-    def _complete_calls(self, calls: object, chunks: list[Chunk] | None) -> bool:
-        """Add the arguments of calls that stand only in a whole message; whether there are any."""
+    def _complete_calls(self, calls: object, chunks: list[Chunk] | None) -> int:
+        """Add the arguments of calls that stand only in a whole message; how many characters of them there are."""
         brought, shown = self.tool_calls.complete(calls if isinstance(calls, list) else ())
         if self.tool_calls.malformed:
             self.malformed = "a message that contradicts its deltas"
@@ -203,10 +203,10 @@ class Choice:
         held = {"reasoning_details": self.details, "thinking_blocks": self.thinking}
         return key == "function_call" or held.get(key) is not None or key in self.other or key in self.pieces
 
-    def _add_delta(self, delta: Message, chunks: list[Chunk] | None, *, whole: bool) -> bool:
+    def _add_delta(self, delta: Message, chunks: list[Chunk] | None, *, whole: bool) -> int:
         text = reasoning = ""
         calls: list[Message] = []
-        called = shown = False
+        called, shown = 0, False
         for key, value in delta.items():
             if not value or key == "role":  # null, "" and [] say nothing
                 continue
@@ -234,7 +234,7 @@ class Choice:
             self.malformed = "a tool call"
         if chunks is not None and (text or reasoning or calls):
             chunks.append(Chunk(text, reasoning, tuple(calls)))
-        return bool(text or reasoning) or called or shown
+        return len(text) + len(reasoning) + called + shown
 
     def _add_text(self, key: str, value: object) -> tuple[str, str]:
         """Add one of `_TEXT_KEYS`; the text and the reasoning it brought."""
@@ -257,12 +257,12 @@ class Choice:
         self.pieces[key].append(piece)
         return ("", piece) if key in _REASONING_KEYS else (piece, "")
 
-    def _release_texts(self, chunks: list[Chunk] | None) -> bool:
-        """Add the pieces that were held back and are no repetition, for the answer ends here; whether there are any."""
+    def _release_texts(self, chunks: list[Chunk] | None) -> int:
+        """Add the pieces that were held back and are no repetition, for the answer ends here; their characters."""
         released = [self._add_piece(key, piece) for key, piece in self.repeated.release().items()]
         if chunks is not None:
             chunks.extend(Chunk(text, reasoning) for text, reasoning in released)
-        return bool(released)
+        return sum(len(text) + len(reasoning) for text, reasoning in released)
 
     def _add_parts(self, content: object) -> tuple[str, str]:
         """Add a `content` that is a list of parts (Mistral's thinking models); the text and the reasoning in it."""

@@ -43,8 +43,8 @@ class ToolCall:
         self.rest: Message = {}  # the fields beside id and function
         self.other_pieces: dict[str, list[str]] = {}  # of a call that is no function: the pieces of its texts
 
-    def add_delta(self, delta: Message, function: Message, *, whole: bool = False) -> bool:
-        """Add a delta, or a `whole` call, with the `function` in it; whether it brought content."""
+    def add_delta(self, delta: Message, function: Message, *, whole: bool = False) -> int:
+        """Add a delta, or a `whole` call, with the `function` in it; the characters of the content that it brought."""
         name, arguments = function.get("name"), function.get("arguments")
         self.is_blank = self.is_blank and "name" in function
         if name is None or self.has_name(name):  # a host that sends the name again does not mean its next piece
@@ -62,13 +62,13 @@ class ToolCall:
         brought_other = self._add_rest(delta)
         if not (isinstance(name, str) and isinstance(arguments, str)):
             self.malformed = True
-            return False
+            return 0
         if name:
             self.names.append(name)
             self.names_length += len(name)
         if arguments:
             self._add_arguments(arguments, function, may_grow=bool(name) and not whole)
-        return bool(name or arguments) or brought_other
+        return len(name) + len(arguments) + brought_other
 
     @property
     def kind(self) -> str:
@@ -166,15 +166,15 @@ class ToolCall:
         text = "{}" if self.held_back else self.joined_arguments()
         return text if text.startswith("{") and is_json(text) else ""
 
-    def _add_rest(self, delta: Message) -> bool:
-        """Keep the fields beside a function; whether they are the call itself, of another kind (OpenAI's `custom`)."""
+    def _add_rest(self, delta: Message) -> int:
+        """Keep the fields beside a function; the characters of a call that is of another kind (OpenAI's `custom`)."""
         before = self.kind
         held = self.rest.get(before)
         self.rest.update((key, value) for key, value in delta.items() if key not in {"index", "id", "function"})
         kind = self.kind
         piece = delta.get(kind)
         if kind == "function" or not isinstance(piece, dict):
-            return False
+            return 0
         if kind != before or not isinstance(held, dict):
             held, self.other_pieces = {}, {}
         for key, value in piece.items():
@@ -185,4 +185,4 @@ class ToolCall:
             else:
                 pieces.clear()
         self.rest[kind] = held
-        return True
+        return max(1, sum(len(value) for value in piece.values() if isinstance(value, str)))

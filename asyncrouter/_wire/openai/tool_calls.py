@@ -65,12 +65,12 @@ class ToolCalls:
         calls = [call for call in self._calls if not call.is_placeholder]
         return all(call.is_usable for call in (calls[:-1] if cut else calls))
 
-    def add_deltas(self, deltas: Sequence[Message], *, whole: bool = False) -> tuple[bool, list[Message]]:
+    def add_deltas(self, deltas: Sequence[Message], *, whole: bool = False) -> tuple[int, list[Message]]:
         """Add the deltas of one chunk, or the calls of a `whole` message.
 
-        Returns whether any brought content, and those that a reader of the stream is to see.
+        Returns the characters of the content that they brought, and those that a reader of the stream is to see.
         """
-        content = False
+        content = 0
         shown: list[Message] = []
         fresh: set[int] = set()  # the calls that this chunk has named
         for delta in deltas:
@@ -86,7 +86,7 @@ class ToolCalls:
             if function.get("name"):
                 fresh.add(id(call))
             brought = call.add_delta(delta, function, whole=whole)
-            content |= brought
+            content += brought
             self.malformed |= call.malformed
             if identifier:
                 self._by_id.setdefault(identifier, call)
@@ -110,9 +110,9 @@ class ToolCalls:
         """The calls of a whole message that no delta has brought: those beyond the ones that have come."""
         return list(calls[len(self) :])
 
-    def complete(self, calls: Sequence[object]) -> tuple[bool, list[Message]]:
+    def complete(self, calls: Sequence[object]) -> tuple[int, list[Message]]:
         """Add what a whole message has of the calls that have come: arguments that no delta has brought."""
-        content = False
+        content = 0
         shown: list[Message] = []
         for call, given in zip([call for call in self._calls if not call.is_placeholder], calls, strict=False):
             missing = call.missing_from(given) if isinstance(given, dict) else ""
@@ -120,7 +120,7 @@ class ToolCalls:
                 self.malformed = True
             elif missing and call.kind == "function":
                 delta: Message = {"function": {"arguments": missing}}
-                content |= call.add_delta(delta, object_in(delta, "function"))
+                content += call.add_delta(delta, object_in(delta, "function"))
                 self._mend(call, delta, object_in(delta, "function"), whole=False)
                 shown.append(delta)
         return content, shown

@@ -67,7 +67,7 @@ class ResponseAnswer(AnswerState):
 
     __slots__ = (
         "_call_count", "_call_ids", "_index", "_open", "_open_id", "_open_index", "_restarts_call_ids",
-        "_serial", "_speaking", "content", "ended", "error",
+        "_serial", "_speaking", "characters", "content", "ended", "error",
     )
 
     def __init__(self, target: Target, created: int, serial: str, limit: int | None = None) -> None:
@@ -81,7 +81,7 @@ class ResponseAnswer(AnswerState):
         self._open: list[str] | None = None  # its pieces, while it grows, and the marks of its deltas
         self._open_id: object = None
         self._open_index: object = None
-        self.content = 0
+        self.content = self.characters = 0
         self.ended = False
         self.error: Message | None = None
 
@@ -107,6 +107,7 @@ class ResponseAnswer(AnswerState):
                 if piece:
                     self._open.append(piece)
                     self.content += 1
+                    self.characters += len(piece)
                     if chunks is not None:
                         chunks.append(Chunk(piece))
                 return
@@ -277,6 +278,7 @@ class ResponseAnswer(AnswerState):
             self._say_call(item, piece, chunks)
             return
         self.content += 1
+        self.characters += len(piece)
         if item.kind in CALLS:  # said as soon as its name is known
             return
         if chunks is not None:
@@ -284,6 +286,7 @@ class ResponseAnswer(AnswerState):
 
     def _say_call(self, item: OutputItem, piece: str, chunks: list[Chunk] | None, *, first: bool = False) -> None:
         self.content += 1
+        self.characters += len(piece) + (len(item.name) if first else 0)
         if chunks is not None:
             chunks.append(Chunk("", "", (item.call_delta(piece, first=first),)))
 
