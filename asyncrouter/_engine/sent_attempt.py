@@ -55,8 +55,8 @@ class SentAttempt:
 
     __slots__ = (
         "answer_until", "apart", "attempt", "blocked_before", "clock", "content_at", "decoder", "engine", "entry",
-        "first_size", "hard_limit", "key", "lease", "longest", "moved", "received", "reply", "request", "response", "sent_at", "shared_clock",
-        "step", "untaken", "wire",
+        "first_size", "hard_limit", "key", "lease", "longest", "moved", "received", "reply", "request", "response",
+        "sent_at", "shared_clock", "step", "untaken", "wire",
     )
 
     def __init__(

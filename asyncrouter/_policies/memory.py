@@ -142,10 +142,10 @@ class Usual:
         return judged[1] <= judged[0].near
 
     def pace_of(self, answer: Answer) -> tuple[Estimate, float] | None:
-        """By which measure an answer is judged, contents or characters, and its pace by that; `None` below three contents.
+        """By what an answer is judged, contents or characters, and its pace by that; `None` below three contents.
 
-        It is the one by which it is less slow. But where it is far slower by characters, they are what counts: as many
-        contents come, with less in them.
+        It is the measure by which it is less slow. But where it is far slower by characters, they are what counts: as
+        many contents come, with less in them.
         """
         pace, word_pace = answer.pace, answer.word_pace
         if pace is None or word_pace is None:

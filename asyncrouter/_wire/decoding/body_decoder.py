@@ -39,7 +39,8 @@ class BodyDecoder:
 
     __slots__ = (
         "_body", "_classifier", "_closed", "_error", "_events", "_is_document", "_new_builder", "_params", "_reply",
-        "_request_id", "_shortcut", "_texts", "_told_cost", "_weight", "characters", "content", "cost_usd", "done", "skipped",
+        "_request_id", "_shortcut", "_texts", "_told_cost", "_weight", "characters", "content", "cost_usd", "done",
+        "skipped",
     )
 
     def __init__(
