@@ -254,8 +254,8 @@ class RouterBase:
 
     def _begin(self, engine: Engine, call: Call, plan: Plan, tags: Mapping[str, str] | None) -> Trace:
         trace = Trace(plan.task, self._wall(), tags=tags, id=next(self._ids))
-        if plan.warning is not None or plan.notes:
-            self._warn_of_plan(plan, trace)
+        if id(plan) not in engine.plans:
+            self._register(engine, plan, trace)
         if call.parse is unchecked:
             self._events.notice(Notice("response_format", NOT_CHECKED), trace)
         if not call.params.keys() <= KNOWN:
@@ -263,21 +263,19 @@ class RouterBase:
         if call.provider_params:
             for params in call.provider_params.values():
                 self._warn_of_misspelt(params, trace)
-        for step in plan.steps:
-            if step.name not in self._used or step.provider.name not in engine.wires:
-                self._register(engine, step, trace)
-            if step.pool is not None and id(step.pool) not in engine.pools:
-                engine.connect_pool(step.pool)
         self._life.calls += 1
         if call.observed:
             self._events.emit(CallStarted(trace))
         return trace
 
-    def _register(self, engine: Engine, step: PlannedStep, trace: Trace) -> None:
-        engine.connect_provider(step.provider)
-        self._warn_of_misspelt(step.params, trace)
-        if len(self._used) < MAX_NAMES:
-            self._used[step.name] = step
+    def _register(self, engine: Engine, plan: Plan, trace: Trace) -> None:
+        """Do for a plan what is done once: connect its providers, warn of what is odd, remember its models."""
+        self._warn_of_plan(plan, trace)
+        engine.connect(plan)
+        for step in plan.steps:
+            self._warn_of_misspelt(step.params, trace)
+            if step.name in self._used or len(self._used) < MAX_NAMES:
+                self._used[step.name] = step
 
     def _warn_of_misspelt(self, params: Mapping[str, object], trace: Trace) -> None:
         for warning in misspelt(params):

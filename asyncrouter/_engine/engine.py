@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from asyncrouter._config.catalog import Model, Provider
-    from asyncrouter._config.plan import PlannedPool
+    from asyncrouter._config.plan import Plan
     from asyncrouter._engine.spending import Spending
     from asyncrouter._events import Events
     from asyncrouter._policies.shared_client import SharedClient
@@ -77,8 +77,8 @@ class Engine:
     embeddings: dict[str, EmbeddingsWire] = field(default_factory=dict)
     """The wires for embeddings, by the name of the provider."""
     credentials: dict[str, Credential] = field(default_factory=dict)
-    pools: dict[int, PlannedPool] = field(default_factory=dict)
-    """The pools whose providers are connected, by identity."""
+    plans: dict[int, Plan] = field(default_factory=dict)
+    """The plans that calls have had before, whose providers are connected, by identity."""
     reading: int = 0
     """Replies whose bytes are being read at this moment."""
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -101,7 +101,7 @@ class Engine:
             self, spending=spending,
             wires={name: wire for name, wire in self.wires.items() if name not in changed},
             embeddings={name: wire for name, wire in self.embeddings.items() if name not in changed},
-            credentials={name: one for name, one in self.credentials.items() if name not in changed}, pools={},
+            credentials={name: one for name, one in self.credentials.items() if name not in changed}, plans={},
         )
         self.earlier.add(self)
         return engine
@@ -112,13 +112,14 @@ class Engine:
             self.wires[provider.name] = wire_for(provider, self.wall)
             self.credentials[provider.name] = Credential(provider, self.keep_task)
 
-    def connect_pool(self, pool: PlannedPool) -> None:
-        """Get the providers of all members ready."""
-        for step in pool.members:
-            self.connect_provider(step.provider)
-        if len(self.pools) >= MAX_NAMES:
-            self.pools.clear()
-        self.pools[id(pool)] = pool
+    def connect(self, plan: Plan) -> None:
+        """Get the providers of all steps ready, of pools those of all members, and remember the plan."""
+        for step in plan.steps:
+            for place in (step,) if step.pool is None else (step, *step.pool.members):
+                self.connect_provider(place.provider)
+        if len(self.plans) >= MAX_NAMES:
+            self.plans.clear()
+        self.plans[id(plan)] = plan
 
     def embeddings_of(self, provider: Provider) -> EmbeddingsWire:
         """A provider's wire for embeddings."""

@@ -21,7 +21,9 @@ from asyncrouter import (
     Notice,
     Router,
     StateChanged,
+    Trace,
 )
+from asyncrouter._events import Events
 from asyncrouter.sim import Act, Clock, World
 from tests.helpers.failing import ONCE
 from tests.helpers.routers import router_of
@@ -169,6 +171,43 @@ def test_a_hedge_that_is_denied_says_why(clock: Clock, world: World) -> None:
 
     clock.run(scenario())
     assert heard == ["denied: the hedge budget is used up", "denied: no other model could be sent now"]
+
+
+@pytest.mark.parametrize("arguments", [{"task": "odd"}, {"task": "shares"}, {"task": "unknown"}])
+def test_what_is_odd_about_a_plan_costs_its_first_call_alone(
+    clock: Clock, world: World, monkeypatch: pytest.MonkeyPatch, arguments: dict[str, Any]
+) -> None:
+    """A notice is given with the first call, and the next ones do not even make it: a misspelt parameter, members that
+    stand in two pools, a task that does not exist.
+    """
+    made: list[str] = []
+    for name in ("a", "b"):
+        world.model(name, Act(text="x"))
+    config = world.config(
+        models={"one": {"any": ["sim:a", "sim:b"]}, "two": {"any": ["sim:b", "sim:a"]}},
+        tasks={
+            "default": ["a"], "shares": ["one", "two"],
+            "odd": {"models": [{"model": "a", "params": {"temprature": 0.2}}]},
+        },
+    )
+    give = Events.notice
+
+    def noted(self: Events, notice: Notice, trace: Trace | None = None) -> None:
+        made.append(notice.subject)
+        give(self, notice, trace)
+
+    monkeypatch.setattr(Events, "notice", noted)
+
+    async def scenario() -> tuple[int, int]:
+        async with Router(config, transport=world.transport()) as router:
+            await router.chat("x", **arguments)
+            first = len(made)
+            await router.chat("x", **arguments)
+            return first, len(made)
+
+    first, both = clock.run(scenario())
+    assert first > 0
+    assert both == first
 
 
 def test_a_denied_hedge_is_an_event_in_the_context_of_its_call(clock: Clock, world: World) -> None:
