@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from asyncrouter._policies.memory import Answer, RequestKind, Usual
     from asyncrouter._policies.model_state import ModelState
     from asyncrouter._policies.pacing import Rank
-    from asyncrouter._policies.pools.answer_times import Timed
     from asyncrouter._policies.slowness import Dimension
     from asyncrouter._types import Outcome, Usage
 
@@ -51,9 +50,9 @@ class Lease:
     """One attempt's hold on a model. `end()` gives it back; a second call does nothing."""
 
     __slots__ = (
-        "_counts", "_first", "_given", "_host_generation", "_learners", "_model_generation", "_observed", "_rank",
-        "_released", "_sent_at", "_timed", "_tokens", "ended", "own_key", "probes", "state", "streams",
-        "untimed", "usual",
+        "_counts", "_first", "_given", "_host_generation", "_learners", "_model_generation", "_number", "_observed",
+        "_rank", "_released", "_sent_at", "_tokens", "ended", "own_key", "probes", "state", "streams", "untimed",
+        "usual",
     )
 
     def __init__(self, state: ModelState, rank: Rank, tokens: float, *, own_key: bool = False) -> None:
@@ -66,7 +65,7 @@ class Lease:
         self.usual: Usual
         """What is usual for such a request, once it is sent."""
         self._released = False
-        self._timed: Timed | None = None  # of a member of a pool
+        self._number = 0  # of the request among those to a member of a pool; 0: to none
         self._counts = False  # the failure counts for the model's breaker
         self._observed = 0
         self._rank = rank
@@ -99,7 +98,7 @@ class Lease:
         self._learners, self.usual = memory.find(size, kind)
         self._observed = state.doubts.observations
         if state.times is not None:
-            self._timed = state.times.begin(now)
+            self._number = state.times.begin(now)
         if not self.own_key:
             state.limits.hidden.sent(now)
         if state.breakers_on:
@@ -182,8 +181,8 @@ class Lease:
         if self._sent_at is not None and self.state.breakers_on:
             self.state.breaker.released(self._model_generation)
             self.state.provider.host.released(self._host_generation)
-        if self._timed is not None:
-            self._timed.end(self._timed.sent_at, "not_sent")
+        if self._number and self.state.times is not None:
+            self.state.times.end(self._number, 0.0, "not_sent")
         self._sent_at = None
         self.release()
 
@@ -209,8 +208,8 @@ class Lease:
             self._judge(error, now, asked, silence, clock_of_call=clock_of_call)
         if sent_at is None:
             return
-        if self._timed is not None:
-            self._timed.end(now, outcome, error, says_nothing=self.untimed)
+        if self._number and state.times is not None:
+            state.times.end(self._number, now - sent_at, outcome, error, says_nothing=self.untimed)
         if not self.untimed and (answer is not None or self._first is None or error is not None or self.probes):
             self._record_times(now, sent_at, outcome, error, answer)
             if self.probes and outcome in {"won", "not_accepted"} and self.is_as_usual(answer, now, whole=True):

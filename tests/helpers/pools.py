@@ -35,7 +35,7 @@ def pool_and_policies(loop: asyncio.AbstractEventLoop, pool: Pool, seed: int = 0
 
 def answered(member: Member, sent_at: float, seconds: float) -> None:
     """The member answers a request that was sent then, after so many seconds."""
-    member.times.begin(sent_at).end(sent_at + seconds, "won")
+    member.times.end(member.times.begin(sent_at), seconds, "won")
 
 
 def always(member: Member) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from itertools import islice
 from math import ceil
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from asyncrouter._errors import AttemptTimeout
@@ -38,39 +38,18 @@ MIN_AT_RISK = 4
 """Requests that must have taken so long for a lower bound of the median, where too few have ended."""
 
 
+class Cut(NamedTuple):
+    """What a request says whose whole answer would have taken longer than so many seconds."""
+
+    seconds: float
+
+
+NOTHING: Final = Cut(0.0)
+"""What a request says that has failed."""
+Said = float | Cut | None
+"""What a request says: the seconds of its whole answer, or how long it took at least; `None` while it is under way."""
 Sample = tuple[float, bool]
 """Seconds that a request took, and whether its answer was whole by then; else it would have taken longer."""
-NOTHING: Final = ()
-"""What a request says that has failed."""
-
-
-class Timed:
-    """One request: when it was sent, and what it says; `None` while it is under way."""
-
-    __slots__ = ("_times", "said", "sent_at")
-
-    def __init__(self, times: AnswerTimes, sent_at: float) -> None:
-        self._times = times
-        self.sent_at = sent_at
-        self.said: Sample | tuple[()] | None = None
-
-    def __repr__(self) -> str:
-        return f"<Timed at {self.sent_at:g}, {self.said}>"
-
-    def end(
-        self, now: float, outcome: Outcome, error: AttemptError | None = None, *, says_nothing: bool = False
-    ) -> None:
-        """Note how it ended. One that was beaten by another attempt, or given up, would have taken longer."""
-        whole = outcome in {"won", "not_accepted"}
-        self._times.ended += 1
-        self._times.answers += whole
-        if says_nothing or not (whole or outcome == "superseded" or isinstance(error, AttemptTimeout)):
-            self.said = NOTHING
-        else:
-            self.said = now - self.sent_at, whole
-
-
-SAID: Final[Callable[[Timed], Sample | None]] = attrgetter("said")  # `NOTHING` is as good as none
 WHOLE: Final[Callable[[Sample], bool]] = itemgetter(1)
 
 
@@ -82,12 +61,16 @@ class Usual(NamedTuple):
 
 
 class AnswerTimes:
-    """The last requests to one model. `sent` counts them, `ended` those that have, `answers` the whole answers."""
+    """The last requests to one model, each known by its number: `sent` counts them, `ended` those that have ended,
+    `answers` the whole answers.
+    """
 
-    __slots__ = ("_recent", "answers", "ended", "sent")
+    __slots__ = ("_said", "_sent_at", "answers", "ended", "sent")
 
     def __init__(self) -> None:
-        self._recent: deque[Timed] = deque(maxlen=KEPT)
+        # Plain numbers, no object for each request: the garbage collector would have to look at thousands of them.
+        self._sent_at: deque[float] = deque(maxlen=KEPT)
+        self._said: deque[Said] = deque(maxlen=KEPT)
         self.sent = 0
         self.ended = 0
         self.answers = 0
@@ -95,33 +78,52 @@ class AnswerTimes:
     def __repr__(self) -> str:
         return f"<AnswerTimes {self.answers} answers of {self.sent} requests>"
 
-    def begin(self, now: float) -> Timed:
-        """Note that a request is sent now."""
-        timed = Timed(self, now)
-        self._recent.append(timed)
+    def begin(self, now: float) -> int:
+        """Note that a request is sent now; its number."""
+        self._sent_at.append(now)
+        self._said.append(None)
         self.sent += 1
-        return timed
+        return self.sent
 
-    def since(self, sent: int) -> list[Timed]:
-        """The requests after the first `sent`, as far as they are kept, in the order in which they were sent."""
-        count = min(self.sent - sent, len(self._recent))
-        return [self._recent[index] for index in range(len(self._recent) - count, len(self._recent))]
+    def end(
+        self, number: int, seconds: float, outcome: Outcome, error: AttemptError | None = None, *,
+        says_nothing: bool = False,
+    ) -> None:
+        """Note how a request ended, after so many seconds. One that was beaten by another attempt, or given up, would
+        have taken longer.
+        """
+        whole = outcome in {"won", "not_accepted"}
+        says_nothing = says_nothing or not (whole or outcome == "superseded" or isinstance(error, AttemptTimeout))
+        self.ended += 1
+        self.answers += whole
+        at = number - self.sent - 1  # its place, from the end
+        if -at <= len(self._said):
+            self._said[at] = NOTHING if says_nothing else seconds if whole else Cut(seconds)
+
+    def since(self, sent: int) -> list[tuple[float, Said]]:
+        """When the requests after the first `sent` were sent, and what they say, in order, as far as they are kept."""
+        first = max(len(self._said) - (self.sent - sent), 0)
+        return [(self._sent_at[at], self._said[at]) for at in range(first, len(self._said))]
 
     def is_overdue(self, now: float, limit: float) -> bool:
         """Whether requests under way have taken longer than `limit` seconds; a single one that hangs may be missed."""
-        running = min(self.sent - self.ended, len(self._recent))
-        return running > 0 and now - self._recent[-running].sent_at > limit
+        running = min(self.sent - self.ended, len(self._said))
+        return running > 0 and now - self._sent_at[-running] > limit
 
     def median(self, now: float, since: int = 0) -> Usual | None:
         """The median seconds of a whole answer, over requests after the first `since`; `None` while not known."""
         running, oldest = self.sent - self.ended, now - MAX_AGE
-        window = min(len(self._recent), self.sent - since, WINDOW + 2 * running)
-        looked_at = [*islice(reversed(self._recent), 0, window, max(1, ceil(window / LOOKED_AT)))]
-        if looked_at and looked_at[-1].sent_at < oldest:
-            looked_at = [one for one in looked_at if one.sent_at >= oldest]
-        samples: list[Sample] = [*filter(None, map(SAID, looked_at))]
-        if running:
-            samples += [(now - one.sent_at, False) for one in looked_at if one.said is None]
+        window = min(len(self._said), self.sent - since, WINDOW + 2 * running)
+        every = max(1, ceil(window / LOOKED_AT))
+        sent_at = [*islice(reversed(self._sent_at), 0, window, every)]
+        said = [*islice(reversed(self._said), 0, window, every)]
+        if sent_at and sent_at[-1] < oldest:
+            recent = sum(at >= oldest for at in sent_at)
+            del sent_at[recent:], said[recent:]
+        samples: list[Sample] = [(one, True) for one in said if one is not None and not isinstance(one, Cut)]
+        if len(samples) < len(said):
+            samples += [(one.seconds, False) for one in said if isinstance(one, Cut) and one is not NOTHING]
+            samples += [(now - at, False) for at, one in zip(sent_at, said, strict=True) if one is None]
         return _median(samples)
 
 

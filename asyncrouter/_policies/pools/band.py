@@ -18,6 +18,8 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Final
 
+from asyncrouter._policies.pools.answer_times import NOTHING, Cut
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -51,17 +53,13 @@ class Absence:
 
     def judge(self, member: Member, now: float, limit: float) -> bool:
         """Judge the requests that were sent since; whether it is back. Quick is what ends within `limit` seconds."""
-        for timed in member.times.since(self._judged):
-            said = timed.said
-            if said is None:
-                said = now - timed.sent_at, False
-                if said[0] <= limit:
-                    break  # under way, and not late yet
+        for sent_at, said in member.times.since(self._judged):
+            if said is None and now - sent_at <= limit:
+                break  # under way, and not late yet
             self._judged += 1
-            if not said:
-                continue  # it has failed
-            took, whole = said
-            if took > limit or not whole:
+            if said is NOTHING:
+                continue
+            if said is None or isinstance(said, Cut) or said > limit:
                 self._quick = 0
                 self._pause = min(self._pause + 1, len(PAUSES) - 1)
                 self.next_try = now + PAUSES[self._pause]

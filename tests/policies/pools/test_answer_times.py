@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 from asyncrouter._policies.pools.answer_times import AnswerTimes, Usual
 
 
@@ -9,7 +11,7 @@ def answers(*seconds: float, at: float = 0.0) -> AnswerTimes:
     """The times of whole answers that took so long."""
     times = AnswerTimes()
     for one in seconds:
-        times.begin(at).end(at + one, "won")
+        times.end(times.begin(at), one, "won")
     return times
 
 
@@ -42,9 +44,9 @@ def test_a_beaten_request_took_longer_than_that() -> None:
     """A loser of a race counts as one that would have taken longer; a failure says nothing."""
     times = answers(*[1.0] * 8)
     for _ in range(12):
-        times.begin(0.0).end(4.0, "superseded")
+        times.end(times.begin(0.0), 4.0, "superseded")
     for _ in range(20):
-        times.begin(0.0).end(0.1, "failed")
+        times.end(times.begin(0.0), 0.1, "failed")
 
     assert times.median(9.0) == Usual(4.0, bound=True)
 
@@ -78,7 +80,7 @@ def test_only_requests_after_a_return_count() -> None:
     """The median over those that were sent after the first twenty."""
     times = answers(*[9.0] * 20)
     for _ in range(8):
-        times.begin(20.0).end(21.0, "won")
+        times.end(times.begin(20.0), 1.0, "won")
 
     assert times.median(22.0, since=20) == Usual(1.0)
 
@@ -91,5 +93,27 @@ def test_requests_are_overdue_where_as_many_have_been_sent_so_long_ago_as_are_un
     assert not times.is_overdue(12.0, 2.0)
     assert times.is_overdue(12.1, 2.0)
     for one in running:
-        one.end(12.2, "won")
+        times.end(one, 2.2, "won")
     assert not times.is_overdue(99.0, 2.0)
+
+
+def test_what_is_kept_is_nothing_for_the_garbage_collector() -> None:
+    """A thousand answers that are kept are no objects that it has to look at each time."""
+    times = AnswerTimes()
+    gc.collect()
+    before = len(gc.get_objects())
+    for _ in range(1000):
+        times.end(times.begin(0.0), 1.0, "won")
+
+    assert len(gc.get_objects()) == before
+
+
+def test_a_request_that_is_forgotten_counts_as_ended() -> None:
+    """Whoever ends after more than two thousand others is counted, and says nothing any more."""
+    times = AnswerTimes()
+    first = times.begin(0.0)
+    for _ in range(2048):
+        times.end(times.begin(1.0), 1.0, "won")
+    times.end(first, 9.0, "won")
+
+    assert (times.ended, times.answers, times.median(3.0)) == (2049, 2049, Usual(1.0))
