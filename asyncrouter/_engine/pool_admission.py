@@ -115,7 +115,7 @@ def _pick(
         return _pick_apart(run, step_run, now, rank, refused)
     if call.session is not None:
         return _pick_of_session(call.session, run, step_run, now, rank, tokens, refused)
-    without = run.left_out | refused if refused else run.left_out
+    without = run.left_out | refused if run.running or refused else run.without
     return run.state.choose(now, rank, tokens, without, step=step_run.cause == "first")
 
 

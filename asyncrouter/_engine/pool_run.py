@@ -43,18 +43,20 @@ class PoolRun:
     """What one call has met at a pool. `running` are the members that it waits for an answer of now."""
 
     __slots__ = (
-        "_keys", "_limits", "_pool", "again", "asked", "call", "engine", "failures", "limited", "pinned", "running",
-        "state", "without",
+        "_keys", "_limits", "_pool", "again", "asked", "call", "engine", "failures", "index", "limited", "pinned",
+        "running", "state", "without",
     )
 
-    def __init__(self, engine: Engine, call: Call, pool: PlannedPool) -> None:
+    def __init__(self, engine: Engine, call: Call, pool: PlannedPool, index: int) -> None:
+        """`index` is that of its step."""
         self.engine = engine
+        self.index = index
         self._pool = pool
         self.call = call
         self.state: PoolState = engine.policies.pool_of(pool)
         self.asked = False
         """Whether a member has been asked before: the call goes before those that have come since."""
-        self.running: list[Member] = []
+        self.running: tuple[Member, ...] = ()
         self.without: frozenset[int] = NOBODY
         """The members that have failed, by their index."""
         self.limited: frozenset[int] = NOBODY
@@ -82,6 +84,14 @@ class PoolRun:
     def refusal_of(self, member: Member, now: float, *, forced: bool = False) -> Refusal | None:
         """Why a member may not be asked now; `None` when it may."""
         return self.engine.policies.refusal(member.model, now, forced=forced, own_key=self.own_key(member))
+
+    def begin(self, member: Member) -> None:
+        """A member is asked."""
+        self.running += (member,)
+
+    def end(self, member: Member) -> None:
+        """Its answer is not waited for any more."""
+        self.running = () if self.running == (member,) else tuple(one for one in self.running if one is not member)
 
     @property
     def left_out(self) -> frozenset[int]:

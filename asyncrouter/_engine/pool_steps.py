@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from asyncrouter._engine.pool_run import PoolRun
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from asyncrouter._config.plan import Plan
     from asyncrouter._engine.engine import Engine
     from asyncrouter._errors import AttemptError
     from asyncrouter._policies.pools.member import Member
     from asyncrouter._policies.slowness import Place
     from asyncrouter._types import Call
-
-NONE_MET: Final[Mapping[int, PoolRun]] = {}
-"""What a call has met that has been at no pool."""
-
 
 class PoolSteps:
     """The part of the remaining steps that knows of pools; what it has is made by these.
@@ -31,16 +25,18 @@ class PoolSteps:
     _call: Call
     _engine: Engine
     _plan: Plan
-    _pools: Mapping[int, PoolRun]  # what the call has met at each, once it has
+    _pools: tuple[PoolRun, ...]  # what the call has met at each, once it has
 
     def pool(self, index: int) -> PoolRun:
         """What the call has met at the pool that is this step."""
-        if (run := self._pools.get(index)) is None:
-            pool = self._plan.steps[index].pool
-            assert pool is not None
-            run = PoolRun(self._engine, self._call, pool)
-            self._pools = {**self._pools, index: run}
-        return run
+        for run in self._pools:
+            if run.index == index:
+                return run
+        pool = self._plan.steps[index].pool
+        assert pool is not None
+        made = PoolRun(self._engine, self._call, pool, index)
+        self._pools += (made,)
+        return made
 
     def free_in(self, *, forced: bool = False) -> float:
         """Seconds until one of the steps could be sent."""

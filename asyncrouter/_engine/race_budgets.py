@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from asyncrouter._engine.remaining import may_rescue
 from asyncrouter._engine.step_run import Beside, request_kind
 from asyncrouter._engine.watching import FULL_BUDGET, Look, in_words
 from asyncrouter._events import HedgeDenied
@@ -28,6 +27,11 @@ if TYPE_CHECKING:
     from asyncrouter._policies.rescue_budget import RescueBudget
     from asyncrouter._policies.slowness import Dimension
     from asyncrouter._types import Call, Trace
+
+
+def may_rescue(call: Call, plan: Plan) -> bool:
+    """Whether late attempts of a call may be rescued."""
+    return plan.rescues and call.priority != "batch"
 
 
 def pay_in(policies: Policies, call: Call, plan: Plan) -> None:

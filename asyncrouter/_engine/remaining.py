@@ -7,7 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from asyncrouter._engine.claim import may_go_at_once
-from asyncrouter._engine.pool_steps import NONE_MET, PoolSteps
+from asyncrouter._engine.pool_steps import PoolSteps
 from asyncrouter._engine.retry import UNHINTED_FIRST_PAUSE, UNHINTED_TRIES
 from asyncrouter._engine.trace_entry import requests_to
 from asyncrouter._engine.turns import Turns
@@ -31,11 +31,6 @@ MIN_STEP_SECONDS = 0.25
 """Seconds of the deadline below which a step is not started: hardly any model answers in less."""
 
 
-def may_rescue(call: Call, plan: Plan) -> bool:
-    """Whether late attempts of a call may be rescued."""
-    return plan.rescues and call.priority != "batch"
-
-
 class Remaining(PoolSteps):
     """The steps of `plan` that are left. A step is known by its index, its place in the chain."""
 
@@ -45,12 +40,12 @@ class Remaining(PoolSteps):
         self._engine = engine
         self._call = call
         self._plan = plan
-        self._pools = NONE_MET
+        self._pools = ()
         self.may_race = plan.races and (call.priority != "batch" or plan.hedge is not None)
         """Whether a late step may be raced with another one, and the order of the steps may change."""
         self._left = list(left)
         self._held: dict[int, tuple[float, Cause]] = {}  # steps that may have their turn again: from when on, and why
-        self._started: set[int] = set()
+        self._started: tuple[int, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Remaining {', '.join(self._plan.steps[index].name for index in self._left) or 'none'}>"
@@ -72,7 +67,7 @@ class Remaining(PoolSteps):
         if self._engine.policies.slow_models and self.may_race and self._plan.ordinary > 1:
             chosen, probes = self._next_of_some_slow()
         self._left.remove(chosen)
-        self._started.add(chosen)
+        self._started += (chosen,)
         return chosen, probes
 
     def _next_of_some_slow(self) -> tuple[int, bool]:
@@ -165,7 +160,7 @@ class Remaining(PoolSteps):
 
     def mark_started(self, index: int) -> None:
         """A step is started as a hedge. With `hedge.same` it runs already."""
-        self._started.add(index)
+        self._started += (index,)
         if index in self._left:
             self._left.remove(index)
 

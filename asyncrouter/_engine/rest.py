@@ -20,7 +20,7 @@ class Rest(NamedTuple):
     def broken(self, error: AttemptError) -> None:
         """The step has failed; if it is a pool, another member may come next."""
         if self.member is not None:
-            self.remaining.pool(self.step).running.remove(self.member)
+            self.remaining.pool(self.step).end(self.member)
             if self.remaining.asks_sibling(self.step, self.member, error, alone=True):
                 self.remaining.put_back(self.step)
 
@@ -29,5 +29,5 @@ def rest_beside(remaining: Remaining, step: int, member: Member | None) -> Rest:
     """The steps left beside this one, which has just begun to answer."""
     remaining.keep_later_than(step)
     if member is not None:
-        remaining.pool(step).running.append(member)
+        remaining.pool(step).begin(member)
     return Rest(step, member, remaining)

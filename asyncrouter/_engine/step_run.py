@@ -150,7 +150,7 @@ class StepRun:
         assert pool is not None
         step = pool.step_of(member)
         self.member, self.step, self.own_key = member, step, own_key
-        pool.running.append(member)
+        pool.begin(member)
         if pool.call.provider_params:
             self.params = {**pool.call.params_for(step.model.provider), **step.params}
         if not self.hedged and pool.state.is_trial(member, now):
@@ -161,7 +161,7 @@ class StepRun:
     def ended(self) -> None:
         """Its race does not run it any more."""
         if self.pool is not None and self.member is not None:
-            self.pool.running.remove(self.member)
+            self.pool.end(self.member)
 
     def delay(self, seconds: float, deadline: float) -> None:
         """Begin so many seconds later, because this machine had no room: the step's share of the deadline moves on.
