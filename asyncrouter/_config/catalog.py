@@ -6,6 +6,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import lru_cache
 from typing import Literal, get_args
 
 from asyncrouter._config import checks as check
@@ -15,6 +16,7 @@ from asyncrouter._config.price import Price, price_from
 from asyncrouter._config.secret_names import is_key_like
 from asyncrouter._config.tables import build, read, set_frozen, strings
 from asyncrouter._errors import ConfigError
+from asyncrouter._events import MAX_NAMES
 from asyncrouter._pickles.by_name import PickledByName
 from asyncrouter._repr import ShortRepr
 
@@ -118,6 +120,7 @@ def provider_name(path: str, name: object) -> None:
         raise check.expected("a name of letters, digits, dots, dashes and underscores", name, path)
 
 
+@lru_cache(MAX_NAMES)
 def base_name(provider: str) -> str:
     """The name of a provider in the configuration: `openai` for one of its keys, `openai[OPENAI_KEY_B]`."""
     return provider.partition("[")[0]

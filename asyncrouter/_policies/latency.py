@@ -95,9 +95,11 @@ class Histogram:
         """The seconds within which a share `q` of the samples end; `None` below 100 samples."""
         if self.added > self._curve_until:
             self._work_out_curve()
-        if q not in self._quantiles:
-            self._quantiles[q] = None if self._curve is None else self._curve.quantile(q)
-        return self._quantiles[q]
+        try:
+            return self._quantiles[q]
+        except KeyError:
+            found = self._quantiles[q] = None if self._curve is None else self._curve.quantile(q)
+            return found
 
     def _work_out_curve(self) -> None:
         self._quantiles.clear()

@@ -6,7 +6,6 @@ but one call at a time would always go to the first of those that are idle.
 
 from __future__ import annotations
 
-from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from asyncrouter._policies.pools.member import is_named
@@ -22,15 +21,12 @@ if TYPE_CHECKING:
 NEARLY: Final = 1.25
 """Times the shortest median up to which members are equally fast for "fastest": their medians are known no better."""
 
-RUNNING: Final[Callable[[Member], int]] = attrgetter("slots.running")
-LIMIT: Final[Callable[[Member], int | None]] = attrgetter("slots.limit")
-
 
 def least_busy(members: Sequence[Member], random: Random) -> Member:
     """The member with the fewest requests in flight; in proportion to `max_concurrent`, where all have that."""
-    loads: list[float] = [*map(RUNNING, members)]
-    if None not in map(LIMIT, members):
-        loads = [running / (limit or 1) for running, limit in zip(loads, map(LIMIT, members), strict=True)]
+    loads: list[float] = [one.slots.running for one in members]
+    if members[0].slots.limit is not None and all(one.slots.limit is not None for one in members):
+        loads = [one.slots.running / (one.slots.limit or 1) for one in members]
     least = min(loads)
     if loads.count(least) == 1:
         return members[loads.index(least)]
