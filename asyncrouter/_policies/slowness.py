@@ -162,6 +162,11 @@ class Slowness:
 
     # Probes.
 
+    @property
+    def next_probe(self) -> float:
+        """The instant from which on it may be probed; `inf` while it is not demoted."""
+        return inf if self._next_probe is None else self._next_probe
+
     def place(self, now: float) -> Place:
         """Where the model stands in a chain now. Who takes it as a probe calls `begin_probe()`."""
         if self._next_probe is None:

@@ -51,8 +51,9 @@ class PoolState:
     """
 
     __slots__ = (
-        "_away", "_band", "_calls_left", "_look_at", "_notice", "_pick", "_pool", "_random", "_ready", "_refusal",
-        "_rule", "_slow", "_starting", "_usual_rule", "affinity", "counts_tokens", "members", "nothing_refuses",
+        "_away", "_band", "_calls_left", "_look_at", "_next_try", "_notice", "_pick", "_pool", "_random", "_ready",
+        "_refusal", "_rule", "_slow", "_starting", "_usual_rule", "affinity", "counts_tokens", "members",
+        "nothing_refuses",
     )
 
     def __init__(
@@ -64,7 +65,7 @@ class PoolState:
         self._pool = pool
         self._pick = pool.pick
         self._rule = RULES.get(pool.pick) if isinstance(pool.pick, str) else None
-        self._usual_rule: Rule | None = None  # the same while all members are ready
+        self._usual_rule: Rule | None = None  # the same while each that is ready may be picked
         self._random = random
         self._refusal = refusal
         self._notice = notice
@@ -72,6 +73,7 @@ class PoolState:
         self._away: set[int] = set()
         self._ready: list[Member] = list(members)
         self._slow: list[Member] = []
+        self._next_try = inf  # the instant before which none of the slow ones is tried
         self._starting = False
         self.nothing_refuses = False
         """Whether nothing refuses any member, nor could without `look_again`."""
@@ -115,13 +117,13 @@ class PoolState:
         self._calls_left -= 1
         if now >= self._look_at or self._calls_left < 0:
             self._look(now)
-        if self._usual_rule is not None and not without:  # all are ready: the same as below, in fewer steps
+        if now >= self._next_try and (tried := self._to_be_tried(now, rank, tokens, without)) is not None:
+            return tried
+        if self._usual_rule is not None and not without:  # the same as below, in fewer steps
             chosen = self._usual_rule(self._ready, self._random)
             if chosen.state.limits.unlimited or chosen.state.pacer.may_go(tokens, rank):
                 return chosen
             without = {chosen.index}
-        if self._slow and (tried := self._to_be_tried(now, rank, tokens, without)) is not None:
-            return tried
         found = self._choose_among(self._ready, now, rank, tokens, without, step=step)
         if found is None and self._slow:
             found = self._choose_among(self._slow, now, rank, tokens, without, step=step)
@@ -194,14 +196,19 @@ class PoolState:
             if member in self._ready and not member.state.slow:
                 member.came_back()
         self._starting = any(one.starting for one in present)
-        is_calm = self.nothing_refuses and not (self._slow or self._starting)
-        self._usual_rule = self._rule if is_calm else None
+        self._next_try = min((self._tried_from(one) for one in self._slow), default=inf)
+        self._usual_rule = self._rule if self.nothing_refuses and self._ready and not self._starting else None
         self._calls_left = CALM_CALLS * len(self.members)
-        if is_calm and not self._band.out:
+        if self.nothing_refuses and not (self._slow or self._starting or self._band.out):
             self._look_at = now + CALM_SECONDS
         else:
             best = self._band.best
             self._look_at = now + max(LOOK_SECONDS, best / LOOKS_AN_ANSWER if best < inf else 0.0)
+
+    def _tried_from(self, member: Member) -> float:
+        """The instant from which on a call may find out whether a slow member is quick again."""
+        absence = self._band.out.get(member.index)
+        return member.state.slowness.next_probe if absence is None else absence.next_try
 
     def _present(self, now: float) -> list[Member]:
         """The members that nothing refuses; notes who has gone, who is back, and whether anything could refuse one."""

@@ -53,6 +53,20 @@ def test_a_slow_member_is_left_out(state: PoolState) -> None:
     assert [state.why_slow(member) for member in state.members] == [WHY, "", ""]
 
 
+def test_the_others_are_picked_without_a_look_at_who_is_left_out(
+    state: PoolState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A member that is left out costs the calls nothing until it is due for a try."""
+    slow_down(state, 3.0)
+    chosen(state, 10.0)
+    asked: list[float] = []
+    monkeypatch.setattr(type(state), "is_trial", lambda self, member, now: asked.append(now))
+
+    for now in (10.05, 12.0, 14.9, 15.0):
+        chosen(state, now, calls=1)
+    assert asked == [15.0]
+
+
 def test_a_pool_that_nobody_calls_tells_what_is_now(state: PoolState) -> None:
     """A slow member that has answered two other chains quickly is in again, whether or not a call looks."""
     slow_down(state, 3.0)
