@@ -97,7 +97,7 @@ def test_where_all_have_become_slow_sessions_and_calls_stay(clock: Clock, world:
                 await asked(router)
             for name in "ab":
                 world.model(name, Act(tokens=40, first_token=4.0, gap=1 / 32))
-            for _ in range(12):
+            for _ in range(8):  # then both are known to be slow; some time later that is what is usual
                 await asyncio.gather(*[asked(router) for _ in range(4)])
             places = {first_member(await asked(router, session="s")) for _ in range(12)}
             calls = [first_member(await asked(router)) for _ in range(40)]

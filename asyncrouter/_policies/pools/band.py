@@ -92,10 +92,12 @@ class Band:
 
     def look(self, members: Sequence[Member], now: float) -> None:
         """Look at all members that could be asked."""
-        usual = {member.index: self._median(member, now) for member in members}
-        known = [one.seconds for index, one in usual.items() if one and not one.bound and index not in self.out]
-        self.best = min(known, default=inf)
+        usual = self._medians(members, now)
         limit = WIDTH * self.best
+        if any(one and one.seconds > limit and index not in self.out for index, one in usual.items()):
+            self._usual.clear()  # the others' medians may be of earlier, quicker times for all
+            usual = self._medians(members, now)
+            limit = WIDTH * self.best
         for member in members:
             found = usual[member.index]
             member.seconds = None if found is None or found.bound else found.seconds
@@ -114,6 +116,13 @@ class Band:
         if member.seconds is None or self.best == inf:
             return "answers take longer than those of other members"
         return f"{member.seconds:.3g} s to the end of an answer, {self.best:.3g} s at the quickest member"
+
+    def _medians(self, members: Sequence[Member], now: float) -> dict[int, Usual | None]:
+        """What is usual for each of these members now, by its index; the shortest of those that are in is `best`."""
+        usual = {member.index: self._median(member, now) for member in members}
+        known = [one.seconds for index, one in usual.items() if one and not one.bound and index not in self.out]
+        self.best = min(known, default=inf)
+        return usual
 
     def _median(self, member: Member, now: float) -> Usual | None:
         times = member.times

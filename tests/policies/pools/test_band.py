@@ -53,6 +53,18 @@ def test_a_slow_member_is_left_out(state: PoolState) -> None:
     assert [state.why_slow(member) for member in state.members] == [WHY, "", ""]
 
 
+@pytest.mark.parametrize("answers", [(32, 31, 31), (31, 33, 30), (30, 31, 40)])
+def test_where_all_become_slower_at_once_nobody_is_left_out(state: PoolState, answers: tuple[int, ...]) -> None:
+    """A member is compared with what is usual for the others by now: not with medians from before a change for all."""
+    assert chosen(state, 3.0) == set(THREE)
+    for member, count in zip(state.members, answers, strict=True):
+        for number in range(count):
+            answered(member, 3.0 + number / 10, 2.0)
+
+    assert chosen(state, 10.0) == set(THREE)
+    assert [state.why_slow(member) for member in state.members] == ["", "", ""]
+
+
 def test_the_others_are_picked_without_a_look_at_who_is_left_out(
     state: PoolState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
