@@ -23,6 +23,7 @@ import json
 import os
 import statistics
 import sys
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -88,14 +89,20 @@ async def hedged(bench: Bench, pairs: int) -> Values:
 
 
 async def pool(bench: Bench, pairs: int) -> Values:
-    """A pool beside a single model, and beside a chain of two: such a late attempt can be raced, too."""
+    """A pool beside a single model, and beside a chain of two: such a late attempt can be raced, too. And what ten
+    places cost by themselves: a single model at each of them in turn, beside a single model.
+    """
+    ask = lambda task: bench.router.chat(MESSAGES, task=task, temperature=0.2)  # noqa: E731
+    in_turn = cycle(f"place{number}" for number in range(MEMBERS))
+    arms = {
+        "pool": (lambda: ask("pool"), lambda: ask("single")),
+        "pool_chain": (lambda: ask("pool"), lambda: ask("default")),
+        "places": (lambda: ask(next(in_turn)), lambda: ask("single")),
+    }
     ratios: Values = {}
-    for name, task in {"pool": "single", "pool_chain": "default"}.items():
-        found = await paired(
-            pairs, lambda: bench.router.chat(MESSAGES, task="pool", temperature=0.2),
-            lambda task=task: bench.router.chat(MESSAGES, task=task, temperature=0.2), warm=WARM_POOL,  # type: ignore[misc]
-        )
-        ratios[name] = [one.cpu / other.cpu for one, other in found]
+    for name, (ours, other) in arms.items():
+        found = await paired(pairs, ours, other, warm=WARM_POOL)
+        ratios[name] = [one.cpu / two.cpu for one, two in found]
     return ratios
 
 
@@ -177,6 +184,7 @@ MEASUREMENTS = {
     "pool": Measurement({
         "pool": Goal(f"chat() at a pool of {MEMBERS}: CPU, to a single model", 1.05),
         "pool_chain": Goal("… to a chain of two", 1.05),
+        "places": Goal(f"{MEMBERS} models without a pool in turn: CPU, to one", 1.05),
     }, pool),
     "stream": Measurement({"stream": Goal(f"stream() of {TOKENS} tokens: CPU", 0.60)}, stream, 0.2),
     "batched": Measurement({
@@ -209,6 +217,7 @@ async def measure(url: str, names: list[str], pairs: int, calls: int) -> dict[st
             "default": {"models": ["m", "n"], "wire_stream": False},
             "single": {"models": ["m"], "wire_stream": False},
             "pool": {"models": ["pool"], "wire_stream": False},
+            **{place: {"models": [f"{place}:n"], "wire_stream": False} for place in places},
             "hedged": {"models": ["m", "n"], "wire_stream": False, "hedge": {"after": 30.0}},
             "stream": {"models": [f"t{TOKENS}", "n"]},
             TASK: {"models": [MODEL, "n"]},
