@@ -23,6 +23,10 @@ RESPONSES = {"input_tokens": 100, "output_tokens": 10}
                                     "cache_creation_token_details": {"ephemeral_1h_input_tokens": 25}}},
          None, Usage(100, 10, 0, 0, 30, 25)),
         ({"cache_creation_input_tokens": 30}, None, Usage(100, 10, 0, 0, 30)),
+        # Alibaba
+        ({"prompt_tokens_details": {"cached_tokens": 20, "cache_creation_input_tokens": 30,
+                                    "cache_creation": {"ephemeral_5m_input_tokens": 30}}}, None,
+         Usage(100, 10, 20, 0, 30)),
         ({}, "flex", Usage(100, 10, service_tier="flex")),
         ({}, "Priority", Usage(100, 10, service_tier="priority")),
         ({}, "default", Usage(100, 10)),
@@ -35,6 +39,17 @@ RESPONSES = {"input_tokens": 100, "output_tokens": 10}
 def test_chat_completions(usage: dict[str, object], tier: object, read: Usage) -> None:
     """OpenAI's and OpenRouter's fields, and what relays write."""
     assert read_chat({**CHAT, **usage}, tier) == read
+
+
+@pytest.mark.parametrize(("caches", "read"), [
+    ({}, Usage(100, 10)), ({"input_tokens_details": {"cached_tokens": 20}}, Usage(100, 10, 20)),
+    ({"cache_read_input_tokens": 20}, Usage(120, 10, 20)),
+    ({"cache_read_input_tokens": 20, "cache_creation_input_tokens": 30}, Usage(150, 10, 20, 0, 30)),
+    ({"cache_read_input_tokens": 0, "cache_creation_input_tokens": 30}, Usage(130, 10, 0, 0, 30)),
+])
+def test_counts_of_other_apis_in_chat_completions(caches: dict[str, object], read: Usage) -> None:
+    """Relays pass them on under their own names; Anthropic's input is without what its cache has."""
+    assert read_chat({"input_tokens": 100, "output_tokens": 10, **caches}) == read
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _CACHE_READS = ("prompt_cache_hit_tokens", "cached_tokens")
 """Names of the tokens that were read from the cache, beside the other counts: DeepSeek's and Moonshot's."""
 
-_WRITES = frozenset({"cache_write_tokens", "cache_creation_tokens"})
+_WRITES = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens")
 """Names of the tokens that were written into the cache, among the details of a prompt's."""
 
 
@@ -50,19 +50,24 @@ def read_usage(usage: Mapping[str, object] | None, tier: object = None) -> Usage
 
 
 def _renamed(usage: Mapping[str, object]) -> Mapping[str, object]:
-    """The counts of a relay that passes on another API's, under the names of this one."""
+    """The counts of a relay that passes on another API's, under the names of this one.
+
+    Anthropic's input is without what was read from the cache and written into it.
+    """
+    read, written = count_in(usage, "cache_read_input_tokens"), count_in(usage, "cache_creation_input_tokens")
+    asked = count_in(usage, "input_tokens") + read + written
     return {
-        "prompt_tokens": usage["input_tokens"], "completion_tokens": usage.get("output_tokens"),
-        "prompt_tokens_details": usage.get("input_tokens_details"),
+        "prompt_tokens": asked, "completion_tokens": usage.get("output_tokens"),
+        "prompt_tokens_details": {"cached_tokens": read} if read else usage.get("input_tokens_details"),
         "completion_tokens_details": usage.get("output_tokens_details"), **usage,
     }
 
 
 def _read_cache_writes(read: Usage, usage: Mapping[str, object]) -> None:
-    """OpenAI and OpenRouter count them as `cache_write_tokens`, LiteLLM's proxy as Anthropic does."""
+    """OpenAI and OpenRouter count them as `cache_write_tokens`, LiteLLM and Alibaba nearly as Anthropic does."""
     details = object_in(usage, "prompt_tokens_details")
-    written = count_in(details, "cache_write_tokens") or count_in(details, "cache_creation_tokens")
-    read.cache_write_tokens = written or count_in(usage, "cache_creation_input_tokens")
+    counts = (*(count_in(details, name) for name in _WRITES), count_in(usage, "cache_creation_input_tokens"))
+    read.cache_write_tokens = next(filter(None, counts), 0)
     if read.cache_write_tokens:
         for split in (object_in(details, "cache_creation_token_details"), object_in(usage, "cache_creation")):
             read.cache_write_1h_tokens = read.cache_write_1h_tokens or count_in(split, "ephemeral_1h_input_tokens")
