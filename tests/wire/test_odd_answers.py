@@ -268,6 +268,15 @@ def test_a_document_is_read_under_any_type(wire: WireName, lead: bytes, tail: by
 
 
 @pytest.mark.parametrize("kind", [SSE, JSON])
+def test_many_marks_of_an_end_are_no_answer(kind: dict[str, str]) -> None:
+    """Only one of them is left out, so that no body takes long to turn down."""
+    found = decode(WIRE, kind, orjson.dumps(completion(content="a")) + b"\ndata: [DONE]" * 100_000).close()
+
+    assert isinstance(found, BadReply)
+    assert found.message.startswith(("not whole JSON", "a broken event"))
+
+
+@pytest.mark.parametrize("kind", [SSE, JSON])
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize(
     ("document", "expected"),

@@ -109,10 +109,11 @@ def test_cumulative_pieces_of_the_second_choice(reader: bool) -> None:
 
 
 @pytest.mark.parametrize("reader", [False, True])
-def test_a_piece_that_contradicts_a_cumulative_text(reader: bool) -> None:
-    """A text that is said otherwise than before is no answer."""
+@pytest.mark.parametrize("other", ["Good-bye", "Hello", TEXT.upper()])
+def test_a_piece_that_contradicts_a_cumulative_text(reader: bool, other: str) -> None:
+    """A text that is said otherwise than before, or shrinks, is no answer."""
     chunks: list[Chunk] | None = [] if reader else None
-    pieces = [*grown(TEXT, 5, 11, 30), "Good-bye"]
+    pieces = [*grown(TEXT, 5, 11, 30), other]
     error = stream(*[delta(content=piece) for piece in pieces], delta("stop"), chunks=chunks).close()
 
     assert isinstance(error, BadReply)

@@ -28,9 +28,11 @@ def read_documents(body: bytes | bytearray) -> list[object] | None:
         read = orjson.loads(body)
         if read is None:
             return [None]
+    if read is None and (document := _without_end_mark(body)) is not None:
+        body = document
+        with suppress(ValueError):
+            read = orjson.loads(body)
     if read is None:
-        if (document := _without_end_mark(body)) is not None:
-            return read_documents(document)
         if body.startswith(b"[") and (listed := HalfCharacters().listed(body)) is not None:
             return list(listed)
         if (read := read_mended(body)) is None:

@@ -57,7 +57,7 @@ class RepeatedTexts:
     def new_in(self, key: str, piece: str, pieces: Sequence[str]) -> str | None:
         """What of the next piece of this text, of which `pieces` have come, is new; `None` if it contradicts them."""
         if key in self._growing:
-            return _rest(piece, "".join(pieces))
+            return _rest(piece, pieces)
         if key in self._nested:
             return self._next_nested(key, piece, pieces)
         before = self._again.pop(key, "")
@@ -105,8 +105,8 @@ def _is_whole_again(piece: str, pieces: Sequence[str], fewest: int) -> bool:
     return sum(map(len, pieces)) == length and piece == "".join(pieces) and len(set(piece)) >= MIN_SIGNS
 
 
-def _rest(piece: str, text: str) -> str | None:
-    """What a piece that is all of a text has beyond the text that has come."""
-    if piece.startswith(text):
-        return piece[len(text) :]
-    return "" if text.startswith(piece) else None
+def _rest(piece: str, pieces: Sequence[str]) -> str | None:
+    """What a piece that is all of a text has beyond these pieces of it; `None` if it is not all of them."""
+    if len(piece) < len(pieces) or (length := sum(map(len, pieces))) > len(piece):
+        return None
+    return piece[length:] if piece.startswith("".join(pieces)) else None
