@@ -27,7 +27,7 @@ from asyncrouter._wire.decoding.weight import MAX_CHOICES
 from asyncrouter._wire.failure.envelopes import error_in_envelope, is_error
 from asyncrouter._wire.fields import cost_in, grown_counts
 from asyncrouter._wire.openai.choice import Choice
-from asyncrouter._wire.openai.repeated_text import LONG_PIECE
+from asyncrouter._wire.openai.repeated_text import LONG_PIECE, may_repeat
 from asyncrouter._wire.openai.usage import read_usage
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ class CompletionBuilder:
         choices = self.choices.values()
         if broken := next(filter(None, (choice.broken or choice.broken_natively for choice in choices)), ""):
             return broken_off(broken, request_id=request_id)
-        if any(choice.repeated.is_undecided for choice in choices):
+        if any(choice.is_undecided for choice in choices):
             return BadReply("truncated: the end of a text has not come", request_id=request_id)
         for choice in choices:
             calls, finish = choice.tool_calls, choice.finish_reason
@@ -239,7 +239,7 @@ class CompletionBuilder:
     def _may_repeat(self, text: str) -> bool:
         """Whether the next piece of the first choice's text has to be looked at: the second one, or a long one."""
         self._looks_from = LONG_PIECE if self._first_texts else 0
-        return self.choices[0].repeated.may_repeat(text, self._first_texts)
+        return may_repeat(text, self._first_texts, self._repeats_after)
 
     def _add_chunk(self, chunk: Message, choices: list[object], chunks: list[Chunk] | None) -> None:
         self._set_error(chunk.get("error"), chunk)
@@ -285,7 +285,7 @@ class CompletionBuilder:
         self.content += brought > 0
         self.characters += brought
         if index == 0:
-            self._first_is_open = not (mine.has_ended or mine.repeated.is_waiting)
+            self._first_is_open = not (mine.has_ended or mine.holds_back)
         if mine.malformed:
             self.mark_malformed(mine.malformed)
         for fields in (choice, choice.get("delta"), choice.get("message")):

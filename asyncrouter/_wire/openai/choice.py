@@ -10,7 +10,7 @@ from asyncrouter._wire.decoding.markup import is_blank, is_only_thought
 from asyncrouter._wire.openai.finish import finish_reason
 from asyncrouter._wire.openai.other_fields import OtherFields, has_media
 from asyncrouter._wire.openai.reasoning_details import ReasoningDetails
-from asyncrouter._wire.openai.repeated_text import RepeatedTexts
+from asyncrouter._wire.openai.repeated_text import RepeatedTexts, may_repeat
 from asyncrouter._wire.openai.thinking_blocks import ThinkingBlocks
 from asyncrouter._wire.openai.tool_calls import ToolCalls
 
@@ -36,14 +36,14 @@ class Choice:
     """
 
     __slots__ = (
-        "_is_messages", "broken", "details", "finish", "has_ended", "logprobs", "malformed", "media", "other", "pieces",
-        "repeated", "rest", "thinking", "tool_calls",
+        "_is_messages", "_repeated", "_repeats_after", "broken", "details", "finish", "has_ended", "logprobs",
+        "malformed", "media", "other", "pieces", "rest", "thinking", "tool_calls",
     )
 
     def __init__(self, serial: str = "", repeats_after: int = 1) -> None:
         self._is_messages = False  # the pieces come as messages instead of deltas
-        self.repeated = RepeatedTexts(repeats_after)
-        """The pieces of text that may be repetitions, and are held back."""
+        self._repeats_after = repeats_after
+        self._repeated: RepeatedTexts | None = None  # of the first piece that may be a repetition, and those after it
         self.malformed = ""
         """Which part had a type in which nothing can be read; "" for none."""
         self.pieces: dict[str, list[str]] = {"content": []}
@@ -98,6 +98,16 @@ class Choice:
             return True
         return is_only_thought(self.text, cut=self.finish_reason == "length")
 
+    @property
+    def holds_back(self) -> bool:
+        """Whether the next piece of text has to be looked at for a repetition."""
+        return self._repeated is not None and self._repeated.is_waiting
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether pieces of text are held back that are new if nothing follows."""
+        return self._repeated is not None and self._repeated.is_undecided
+
     def add(self, choice: Message, chunks: list[Chunk] | None, *, in_document: bool = False) -> int:
         """Add the choice's next piece, or the whole of it; the characters of the content that it brought."""
         delta, message = choice.get("delta"), choice.get("message")
@@ -112,8 +122,8 @@ class Choice:
             brought += self._add_message(message, chunks, in_document=in_document)
         elif message is not None:
             self.malformed = "a message"
-        if self.repeated.is_undecided and (self.has_ended or is_word(choice.get("finish_reason"))):
-            brought += self._release_texts(chunks)
+        if self._repeated is not None and (self.has_ended or is_word(choice.get("finish_reason"))):
+            brought += self._release_texts(self._repeated, chunks)
         self._add_end(choice, brought=brought > 0)
         if self.has_ended and self.tool_calls and (rest := self.tool_calls.release()) and chunks is not None:
             chunks.append(Chunk("", "", tuple(rest)))
@@ -240,7 +250,9 @@ class Choice:
         """Add one of `_TEXT_KEYS`; the text and the reasoning it brought."""
         if isinstance(value, str):
             pieces = self.pieces.setdefault(key, [])
-            new = self.repeated.new_in(key, value, pieces)
+            if self._repeated is None and may_repeat(value, pieces, self._repeats_after):
+                self._repeated = RepeatedTexts(self._repeats_after)
+            new = value if self._repeated is None else self._repeated.new_in(key, value, pieces)
             if new is None:
                 self.malformed = "a text that contradicts what came before it"
             return self._add_piece(key, new) if new else ("", "")
@@ -257,9 +269,9 @@ class Choice:
         self.pieces[key].append(piece)
         return ("", piece) if key in _REASONING_KEYS else (piece, "")
 
-    def _release_texts(self, chunks: list[Chunk] | None) -> int:
+    def _release_texts(self, repeated: RepeatedTexts, chunks: list[Chunk] | None) -> int:
         """Add the pieces that were held back and are no repetition, for the answer ends here; their characters."""
-        released = [self._add_piece(key, piece) for key, piece in self.repeated.release().items()]
+        released = [self._add_piece(key, piece) for key, piece in repeated.release().items()]
         if chunks is not None:
             chunks.extend(Chunk(text, reasoning) for text, reasoning in released)
         return sum(len(text) + len(reasoning) for text, reasoning in released)

@@ -24,8 +24,18 @@ LONG_PIECE: Final = 32
 repetition comes in one piece."""
 
 
+def may_repeat(piece: str, pieces: Sequence[str], fewest: int) -> bool:
+    """Whether a piece of a text may say again what has come of it, in these pieces.
+
+    `fewest` is how many pieces there must be before one that can be all of them.
+    """
+    return bool(pieces) and piece.startswith(pieces[0]) and (
+        _is_longer(piece, pieces) or _is_whole_again(piece, pieces, fewest)
+    )
+
+
 class RepeatedTexts:
-    """What is held back of the texts of one choice. `fewest`: pieces of a text before one that can be all of them."""
+    """What is held back of the texts of one choice. `fewest` is as in `may_repeat`."""
 
     __slots__ = ("_again", "_fewest", "_growing", "_nested")
 
@@ -47,12 +57,6 @@ class RepeatedTexts:
     def is_undecided(self) -> bool:
         """Whether there are pieces that may be new: if nothing follows, they are."""
         return bool(self._nested)
-
-    def may_repeat(self, piece: str, pieces: Sequence[str]) -> bool:
-        """Whether a piece of a text of which nothing is held back has to be looked at."""
-        return bool(pieces) and piece.startswith(pieces[0]) and (
-            _is_longer(piece, pieces) or _is_whole_again(piece, pieces, self._fewest)
-        )
 
     def new_in(self, key: str, piece: str, pieces: Sequence[str]) -> str | None:
         """What of the next piece of this text, of which `pieces` have come, is new; `None` if it contradicts them."""
