@@ -34,9 +34,9 @@ NUMBER = re.compile(rb'"call (\d+)"')
 
 
 @cache
-def content_of(characters: int) -> bytes:
-    """A content of so many characters."""
-    return CONTENT.replace(b"word ", b"word " * (characters // 5) + b"words"[:characters % 5])
+def content_of(characters: int, word: bytes) -> bytes:
+    """A content of so many characters, of this word again and again."""
+    return CONTENT.replace(b"word ", word * (characters // 5) + word[:characters % 5])
 
 
 class StreamedAnswer:
@@ -78,7 +78,9 @@ class StreamedAnswer:
         """The contents from this one to those that have come."""
         if self._sizes is None:
             return CONTENT * (self._next - begin)
-        return b"".join(map(content_of, self._sizes[begin:self._next]))
+        # No later content may begin with the first one: that is how hosts look that send all of the text each time.
+        sizes = self._sizes[begin:self._next]
+        return b"".join(content_of(size, b"more " if begin or at else b"word ") for at, size in enumerate(sizes))
 
     def _end(self) -> bytes:
         if self._closed and not self._ended:

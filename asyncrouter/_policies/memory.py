@@ -147,9 +147,10 @@ class Usual:
         It is the measure by which it is less slow. But where it is far slower by characters, they are what counts: as
         many contents come, with less in them.
         """
-        pace, word_pace = answer.pace, answer.word_pace
-        if pace is None or word_pace is None:
+        pace = answer.pace
+        if pace is None:
             return None
+        word_pace = pace / answer.flowing
         by_contents, by_words = pace * self.word_pace.middle, word_pace * self.pace.middle  # times both medians
         most = SMALLER * by_contents if answer.contents >= MIN_PACE_CONTENTS else inf
         return (self.pace, pace) if by_contents <= by_words <= most else (self.word_pace, word_pace)
