@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="how often each day is played (default: 3)")
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     options = parser.parse_args()
-    document: dict[str, object] = environment()
+    cells: dict[str, Figures] = {}
     print(f"{HEAD:<64}{'p95':>6} {'p99':>6} {'worst':>7} {'wasted':>7} {'found':>5} {'back':>5}")
     for law_name, day, rule in CELLS:
         if options.only in law_name and rule in options.rule.split(","):
@@ -109,8 +109,9 @@ def main() -> None:
             found = measured(cell, (play(cell, seed) for seed in range(options.seeds)))
             name = f"{law_name} · {day} · {options.hedge} · {rule}"
             print(line(name, found), flush=True)
-            document[name] = found
+            cells[name] = found
     if options.json is not None:
+        document = {**environment(), "cells": cells}
         options.json.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -80,6 +80,21 @@ def in_time(document: Document) -> Iterable[str]:
     yield command(document, "python benchmarks/in_time.py --json benchmarks/results/in_time.json")
 
 
+def pace(document: Document) -> Iterable[str]:
+    yield "## By what a slow pace is told"
+    yield ("Virtual time, `hedge=\"auto\"`; the days of the section above with contents that vary in size. An answer "
+           "is judged by the seconds between its contents, by those for five characters, or, as the router does, both. "
+           "*Wasted*: races with healthy answers. *Found*: calls until the model was known to be slow; where it is "
+           "healthy it never should be.")
+    yield table(("contents", "day", "by", "p95", "p99", "wasted", "found"), (
+        (*(part for part in name.split(" · ") if part != "auto"),
+         *(f"{median(figures[key]):{form}}" if key in figures else "–"
+           for key, form in (("p95", ".2f"), ("p99", ".2f"), ("wasted", ".2%"), ("found", ".0f"))))
+        for name, figures in document["cells"].items()
+    ))
+    yield command(document, "python benchmarks/pace.py --json benchmarks/results/pace.json")
+
+
 def false_alarms(document: Document) -> Iterable[str]:
     yield "## False alarms"
     yield ("Healthy answers of several laws: how often a model that never changes is taken for a slow one, and an "
@@ -138,8 +153,8 @@ def serve(document: Document) -> Iterable[str]:
 
 SECTIONS: dict[str, Callable[[Document], Iterable[str]]] = {
     "overhead": overhead, "peers": peers, "faults": faults, "failover_bench": failover_bench, "tail": tail,
-    "in_time": in_time, "false_alarms": false_alarms, "harness": harness, "replay": replay, "simulation": simulation,
-    "batch": batch, "serve": serve, "pools": pools, "shared": shared,
+    "in_time": in_time, "pace": pace, "false_alarms": false_alarms, "harness": harness, "replay": replay,
+    "simulation": simulation, "batch": batch, "serve": serve, "pools": pools, "shared": shared,
 }
 
 
