@@ -111,6 +111,7 @@ def _check_decoding(answer: Answer, body: bytes, random: Random, reader: Reader 
         if random.random() < 0.05:
             _read_everything(decoder)
     error = decoder.close()
+    assert decoder.characters >= decoder.content, "a content without a character"
     _read_everything(decoder)
     if random.random() < 0.2:
         whole = decoder_of(answer)
