@@ -47,6 +47,9 @@ WALL = 1.8e9
 WHOLE_EVENTS = re.compile(rb"(?s)(.*(?:\r\n\r\n|\n\n|\r\r)).*")
 """Matches a stream; the group is everything up to its last blank line."""
 
+END_MARK = re.compile(rb"data:\s*\[DONE\]\s*$")
+"""Matches the mark with which a stream of Chat Completions ends."""
+
 PROVIDERS = {
     "openai": Provider(name="p", base_url="http://h/v1"),
     "anthropic": Provider(name="p", base_url="http://h/v1", wire="anthropic"),
@@ -165,7 +168,9 @@ def _compare(answer: Answer, body: bytes, ours: Read, reader: Reader) -> None:
     if ours == theirs or (answer.wire == "responses" and _without_space(ours) == _without_space(theirs)):
         return
     # The last line end may be missing, and what was cut off after the answer's end is no part of it.
-    readings = [body + b"\n\n", WHOLE_EVENTS.sub(rb"\1", body), without_lead(body)]  # a comment before a document
+    readings = [body + b"\n\n", WHOLE_EVENTS.sub(rb"\1", body)]
+    # Nor are a comment before a document, and a stream's mark of its end after one.
+    readings += [without_lead(body), END_MARK.sub(b"", body)]
     if ours.finish == "length":  # tokens ran out in the arguments of a tool call
         readings.append(_without_last_input(body))
     others = [_theirs(answer, read, ours, reader) for read in readings]
