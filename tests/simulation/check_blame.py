@@ -122,20 +122,21 @@ def _proven(run: FinishedRun, name: str) -> list[float]:
 
 
 def _third_in_a_row(tries: list[MatchedAttempt]) -> list[float]:
-    """What was in flight when a failure counted, of whatever kind, does not count itself."""
-    proven, counts, last = [], dict[str, dict[int, float]](), -1.0
+    """What was in flight when a failure counted, of whatever kind, does not count itself, whoever has answered since.
+
+    Nor does what a call has met again, of whatever kind, within `SAME_BODY` seconds.
+    """
+    proven, counts, counted, last = [], dict[str, int](), dict[int, float](), -1.0
     for one in tries:
         if one.answered_at is not None and (one.attempt.outcome != "cancelled" or one.answered_at < one.ended - NEAR):
-            counts, last = {}, -1.0  # who was cancelled at the instant of its end may have had no answer
+            counts = {}  # who was cancelled at the instant of its end may have had no answer
         elif kind := _met(one):
-            counted = counts.setdefault(kind, {})
-            known = counted.get(one.call.number)
+            known, count = counted.get(one.call.number), counts.get(kind, 0)
             new = known is None or one.ended >= known + SAME_BODY - NEAR
-            if new and (one.sent or 0.0) >= last - NEAR and len(counted) < IN_A_ROW:
+            if new and (one.sent or 0.0) >= last - NEAR and count < IN_A_ROW:
                 counted[one.call.number] = last = one.ended
-            elif known is not None and new:
-                counted[one.call.number] = one.ended
-            if len(counted) >= IN_A_ROW:
+                counts[kind] = count + 1
+            if counts.get(kind, 0) >= IN_A_ROW:
                 proven.append(one.ended)
     return proven
 
