@@ -194,9 +194,13 @@ class PoolRun:
     def may_queue_again(self, member: Member) -> bool:
         """Whether a call that has met a limit at a member goes back to the queue of all, without a pause of its own.
 
-        Not where each has turned it down, and so few ask that there is no queue to spread their requests.
+        Not where it has been turned down as often as there are members, no other one that has not may be asked now, and
+        so few ask that there is no queue to spread their requests.
         """
-        return self._limits < len(self.state.members) or self.engine.policies.queues(member.model)
+        if self._limits < len(self.state.members) or self.engine.policies.queues(member.model):
+            return True
+        now, known = self.engine.time(), self.limited | {member.index}
+        return any(one.index not in known and self.refusal_of(one, now) is None for one in self.left())
 
     def tried_before(self, attempts: int) -> int:
         """As how many requests to one member those to all of them count, where each may be asked so often."""

@@ -153,6 +153,21 @@ def test_limits_without_end_are_met_as_often_as_was_given(
     assert clock.run(scenario()) == requests
 
 
+def test_a_member_that_is_free_again_is_asked_before_the_next_step(clock: Clock, world: World) -> None:
+    """However often its sibling has turned the call down while another call's pause held it."""
+    world.model("limited", Act(status=429, headers_after=0.6))
+    world.model("m", Act(status=429, retry_after=1.0), Act(text="hello"))
+
+    async def scenario() -> Reply:
+        async with router_to(world, {"pool": {"any": ["a:limited", "b:m"]}}) as router:
+            with pytest.raises(AllModelsFailed):
+                await router.chat("x", model="b:m", retry=1)
+            return await router.chat("x", chain=["pool", "c:m"])
+
+    reply = clock.run(scenario())
+    assert [attempt.member or attempt.model for attempt in reply.trace.attempts] == [*["a:limited"] * 3, "b:m"]
+
+
 @pytest.mark.parametrize(("settings", "seconds"), [
     ({"total": 1.0}, 1.0), ({"first_token": 2.0}, 2.0), ({"idle": 3.0}, 8.0), ({}, 30.0),
 ])  # fmt: skip
