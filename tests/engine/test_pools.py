@@ -153,19 +153,28 @@ def test_limits_without_end_are_met_as_often_as_was_given(
     assert clock.run(scenario()) == requests
 
 
-def test_a_member_that_is_free_again_is_asked_before_the_next_step(clock: Clock, world: World) -> None:
+@pytest.mark.parametrize(("status", "times"), [(429, 3), (529, 3), (503, 2)])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_member_that_is_free_again_is_asked_before_the_next_step(
+    clock: Clock, world: World, status: int, times: int, streamed: bool
+) -> None:
     """However often its sibling has turned the call down while another call's pause held it."""
-    world.model("limited", Act(status=429, headers_after=0.6))
+    world.model("limited", Act(status=status, headers_after=0.6))
     world.model("m", Act(status=429, retry_after=1.0), Act(text="hello"))
 
     async def scenario() -> Reply:
         async with router_to(world, {"pool": {"any": ["a:limited", "b:m"]}}) as router:
             with pytest.raises(AllModelsFailed):
                 await router.chat("x", model="b:m", retry=1)
-            return await router.chat("x", chain=["pool", "c:m"])
+            if not streamed:
+                return await router.chat("x", chain=["pool", "c:m"])
+            async with router.stream("x", chain=["pool", "c:m"]) as stream:
+                async for _ in stream:
+                    pass
+            return stream.reply
 
     reply = clock.run(scenario())
-    assert [attempt.member or attempt.model for attempt in reply.trace.attempts] == [*["a:limited"] * 3, "b:m"]
+    assert [attempt.member or attempt.model for attempt in reply.trace.attempts] == [*["a:limited"] * times, "b:m"]
 
 
 @pytest.mark.parametrize(("settings", "seconds"), [
